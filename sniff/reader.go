@@ -1,0 +1,262 @@
+package sniff
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Sizes of a direction's buffers, in bytes. Waiting costs waitSize (nothing on
+// a plain socket); while data flows, flowSize is borrowed from a pool.
+const (
+	waitSize = 512
+	flowSize = 32 << 10
+	// spliceAfter is what a direction must have to move, or have moved, before
+	// the kernel is asked to move the rest: below it splice(2) costs more than
+	// it saves.
+	spliceAfter = 64 << 10
+	// bulkChunk is the chunk size from which a direction is taken to be in the
+	// middle of a bulk transfer, where more is likely to be there already.
+	bulkChunk = 4 << 10
+)
+
+// ErrTooLong is returned by [Reader.More] when as much is held as may be.
+var ErrTooLong = errors.New("sniff: more held than allowed")
+
+// errInterrupted ends a Parser because the other direction stopped the relay.
+var errInterrupted = errors.New("sniff: relay interrupted")
+
+// Reader is what [Relay] hands to a [Parser], as its io.Reader. It reads one
+// direction of a connection, and what it has read is *held*: it reaches the
+// other side only when the parser asks for more, or returns. A parser that
+// needs more than Read finds it by a type assertion:
+//
+//	func parse(r io.Reader) error {
+//		src := r.(*sniff.Reader)
+//		for {
+//			b, err := src.Next()   // what is held, in place
+//			if err != nil {
+//				return err
+//			}
+//			src.Advance(look(b))   // consumed: goes on with the next Next
+//		}
+//	}
+//
+// Only the parser's goroutine may call its methods. Slices are valid until the
+// next call of a method that reads.
+type Reader struct {
+	src, dst *Conn
+	below    *Conn // of src, where a TLS connection lies between; else nil
+
+	buf       []byte // nil while nothing is held
+	rel, r, w int    // buf[rel:r] is consumed, buf[r:w] is held
+	out       []byte // replaced bytes that go out before buf[rel:r]
+	small     [waitSize]byte
+	bulk      bool // the last chunk was large
+
+	released atomic.Int64
+	rerr     error // the end of src, sticky
+	werr     error // dst's refusal, sticky
+
+	mu          sync.Mutex // guards the two below, and src's read deadline
+	interrupted bool
+	deadline    time.Time
+}
+
+// Read copies held bytes into p. When none are left it releases what was read
+// before, and waits for more.
+func (r *Reader) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	b, err := r.Next()
+	n := copy(p, b)
+	r.Advance(n)
+	return n, err
+}
+
+// Next returns the bytes that are held and not yet consumed. When there are
+// none it releases what was consumed and waits for the next chunk. It returns
+// no bytes only with an error: io.EOF at the end of the stream.
+func (r *Reader) Next() ([]byte, error) {
+	if r.r == r.w {
+		if err := r.Release(); err != nil {
+			return nil, err
+		}
+		if err := r.fill(); err != nil {
+			return nil, err
+		}
+	}
+	return r.buf[r.r:r.w], nil
+}
+
+// More waits for bytes behind those that are held and returns them all. Unlike
+// Next it lets nothing go that has not been consumed: while it waits, the other
+// side waits too, so it is for what must not be released before it has been
+// understood. At max held bytes it returns [ErrTooLong].
+func (r *Reader) More(max int) ([]byte, error) {
+	if r.w-r.r >= max {
+		return r.buf[r.r:r.w], ErrTooLong
+	}
+	if err := r.Release(); err != nil {
+		return nil, err
+	}
+	err := r.fill()
+	return r.buf[r.r:r.w], err
+}
+
+// Held is what has been read and not yet consumed; it does not wait.
+func (r *Reader) Held() []byte { return r.buf[r.r:r.w] }
+
+// Advance consumes n of the held bytes. It panics if fewer are held.
+func (r *Reader) Advance(n int) {
+	if n < 0 || n > r.w-r.r {
+		panic(fmt.Sprintf("sniff: Advance(%d) with %d bytes held", n, r.w-r.r))
+	}
+	r.r += n
+}
+
+// Replace consumes n of the held bytes and lets b go in their place. It is the
+// one way in which a relay writes other bytes than it read, and not for
+// parsers that observe: a forward proxy must turn an absolute-form target into
+// an origin-form one (RFC 9112 section 3.2.2). b is copied.
+func (r *Reader) Replace(n int, b []byte) {
+	r.out = append(r.out, r.buf[r.rel:r.r]...)
+	r.out = append(r.out, b...)
+	r.Advance(n)
+	r.rel = r.r
+}
+
+// Release lets go of everything that was consumed.
+func (r *Reader) Release() error {
+	if r.werr != nil {
+		return r.werr
+	}
+	b := r.buf[r.rel:r.r]
+	if len(r.out) > 0 {
+		b = append(r.out, b...)
+		r.out = nil
+	}
+	r.rel = r.r
+	if len(b) > 0 {
+		n, err := r.dst.Write(b)
+		r.released.Add(int64(n))
+		if err != nil {
+			r.werr = err
+			return err
+		}
+	}
+	if r.r == r.w {
+		r.bulk = r.w >= bulkChunk
+		r.rel, r.r, r.w = 0, 0, 0
+	}
+	return nil
+}
+
+// Skip consumes the next n bytes of the stream without looking at them, n < 0
+// meaning all that follow, and returns how many it found. Large amounts are
+// moved in bulk, where both ends are TCP by the kernel.
+func (r *Reader) Skip(n int64) (int64, error) {
+	var done int64
+	for done != n {
+		if k := int64(r.w - r.r); k > 0 {
+			if n >= 0 {
+				k = min(k, n-done)
+			}
+			r.Advance(int(k))
+			done += k
+			continue
+		}
+		if err := r.Release(); err != nil {
+			return done, err
+		}
+		if m, ok, err := r.splice(n, done); ok {
+			if done += m; err != nil {
+				return done, err
+			}
+			continue
+		}
+		if err := r.fill(); err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// splice moves what is left of n in the kernel, if it can and if it pays.
+func (r *Reader) splice(n, done int64) (moved int64, ok bool, err error) {
+	if n >= 0 && n-done < spliceAfter || n < 0 && done < spliceAfter {
+		return 0, false, nil
+	}
+	src, dst := r.src.tcp(), r.tcpDst()
+	if src == nil || dst == nil || r.rerr != nil {
+		return 0, false, nil
+	}
+	r.giveBack()
+	var from io.Reader = src
+	if n >= 0 {
+		from = &io.LimitedReader{R: src, N: n - done}
+	}
+	if r.isInterrupted() {
+		return 0, true, errInterrupted
+	}
+	moved, err = dst.ReadFrom(from)
+	r.released.Add(moved)
+	switch {
+	case err == nil && (n < 0 || done+moved < n):
+		r.src.eof.Store(true)
+		r.rerr = io.EOF
+		err = io.EOF
+	case err != nil && isTimeout(err):
+		err = r.timedOut(err)
+	case err != nil && isReset(err): // of which side, splice does not say: both are lost then
+		r.src.reset.Store(true)
+		r.rerr = err
+	case err != nil:
+		r.rerr = err
+	}
+	return moved, true, err
+}
+
+func (r *Reader) tcpDst() *net.TCPConn {
+	t, _ := r.dst.Conn.(*net.TCPConn)
+	return t
+}
+
+// SetDeadline bounds the waiting of Next, More, Read and Skip: past t they
+// return an error that is a time-out and may be called again. The zero time
+// means no bound.
+func (r *Reader) SetDeadline(t time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.interrupted && !r.deadline.Equal(t) {
+		r.deadline = t
+		r.src.SetReadDeadline(t)
+	}
+}
+
+// interrupt makes a waiting read return errInterrupted, now and from now on.
+func (r *Reader) interrupt() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.interrupted = true
+	r.src.SetReadDeadline(longAgo)
+}
+
+func (r *Reader) isInterrupted() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.interrupted
+}
+
+// timedOut tells an interruption from a deadline of the parser's own.
+func (r *Reader) timedOut(err error) error {
+	if r.isInterrupted() {
+		return errInterrupted
+	}
+	return err
+}

@@ -1,0 +1,71 @@
+package sniff
+
+import (
+	"context"
+	"net"
+	"time"
+)
+
+// A Sniffer tells what a client speaks by its first bytes. The zero value is
+// ready to use. A Sniffer is not changed by its use and may serve any number of
+// connections at once.
+type Sniffer struct {
+	// Detectors are asked in order; the first Yes wins. Nil: [Detectors].
+	Detectors []Detector
+	// MaxBytes is how much of the head is looked at before the protocol is
+	// taken as unknown, in bytes. Zero: 16 KiB.
+	MaxBytes int
+	// Timeout bounds the time from the first byte to the verdict. Zero: 3 s.
+	Timeout time.Duration
+}
+
+// Sniff waits for the client of c to speak and wraps c: the verdict is the
+// Conn's Protocol, Unknown when there is none within MaxBytes and Timeout or
+// the stream ended before. All bytes stay to be read, and so does the error
+// that ended the stream. Sniff returns an error only when ctx ends, which it
+// does not survive waiting for a silent client: servers that speak first need
+// [Relay] instead.
+//
+// It uses c's read deadline, and clears it.
+func (s *Sniffer) Sniff(ctx context.Context, c net.Conn) (*Conn, error) {
+	conn := NewConn(c)
+	unhook := context.AfterFunc(ctx, func() { conn.SetReadDeadline(longAgo) })
+	err := s.detect(conn)
+	if !unhook() {
+		return conn, context.Cause(ctx)
+	}
+	if err == nil {
+		err = conn.SetReadDeadline(time.Time{})
+	}
+	return conn, err
+}
+
+func (s *Sniffer) detect(c *Conn) error {
+	ds, limit, timeout := s.Detectors, s.MaxBytes, s.Timeout
+	if ds == nil {
+		ds = Detectors()
+	}
+	if limit == 0 {
+		limit = 16 << 10
+	}
+	if timeout == 0 {
+		timeout = 3 * time.Second
+	}
+	for n := 1; n <= limit; n++ {
+		head, err := c.Peek(n)
+		if n == 1 && err == nil {
+			if err := c.SetReadDeadline(time.Now().Add(timeout)); err != nil {
+				return err
+			}
+		}
+		if k := c.Buffered(); err == nil && k > n {
+			n = min(k, limit)
+			head, _ = c.Peek(n)
+		}
+		p, v := Detect(ds, head)
+		if c.proto = p; v != More || err != nil {
+			return nil
+		}
+	}
+	return nil
+}
