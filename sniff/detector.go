@@ -44,11 +44,10 @@ type Detector interface {
 
 // Detectors returns the detectors of what a client may say first: TLS, HTTP/1,
 // HTTP/2 with prior knowledge, SSH, and SMTP (for a server whose greeting
-// did not tell). The slice is a fresh one, so it may be added to or cut; its
-// order decides only where two detectors would both say Yes, which none
-// of these do. The longest More among them is HTTP/1's, 8 KiB.
+// did not tell). The slice is a fresh one, so it may be added to or cut. The longest
+// More among them is HTTP/1's, 8 KiB.
 func Detectors() []Detector {
-	return []Detector{tlsDetector{}, http1Detector{}, http2Detector{}, sshDetector{}, smtpClientDetector{}}
+	return []Detector{tlsDetector{}, http2Detector{}, sshDetector{}, http1Detector{}, smtpClientDetector{}}
 }
 
 // BannerDetectors returns the detectors of what a server says that speaks before
@@ -83,4 +82,3 @@ func Detect(ds []Detector, head []byte) (Protocol, Verdict) {
 	}
 	return Unknown, No
 }
-

@@ -1,6 +1,5 @@
 package sniff
 
-
 const (
 	recordHeaderLen = 5
 	maxRecordLen    = 1 << 14 // of a record's fragment in clear, RFC 8446 section 5.1
