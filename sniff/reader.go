@@ -53,7 +53,7 @@ type Reader struct {
 	below    *Conn // of src, where a TLS connection lies between; else nil
 
 	buf       []byte // nil while nothing is held
-	rel, r, w int    // buf[rel:r] is consumed, buf[r:w] is held
+	rel, r, w int    // buf[:rel] is released, buf[r:w] not consumed; rel > r after Flush
 	out       []byte // replaced bytes that go out before buf[rel:r]
 	small     [waitSize]byte
 	bulk      bool // the last chunk was large
@@ -125,6 +125,9 @@ func (r *Reader) Advance(n int) {
 // parsers that observe: a forward proxy must turn an absolute-form target into
 // an origin-form one (RFC 9112 section 3.2.2). b is copied.
 func (r *Reader) Replace(n int, b []byte) {
+	if r.rel > r.r {
+		panic("sniff: Replace of bytes that were flushed")
+	}
 	r.out = append(r.out, r.buf[r.rel:r.r]...)
 	r.out = append(r.out, b...)
 	r.Advance(n)
@@ -133,22 +136,8 @@ func (r *Reader) Replace(n int, b []byte) {
 
 // Release lets go of everything that was consumed.
 func (r *Reader) Release() error {
-	if r.werr != nil {
-		return r.werr
-	}
-	b := r.buf[r.rel:r.r]
-	if len(r.out) > 0 {
-		b = append(r.out, b...)
-		r.out = nil
-	}
-	r.rel = r.r
-	if len(b) > 0 {
-		n, err := r.dst.Write(b)
-		r.released.Add(int64(n))
-		if err != nil {
-			r.werr = err
-			return err
-		}
+	if err := r.releaseTo(r.r); err != nil {
+		return err
 	}
 	if r.r == r.w {
 		r.bulk = r.w >= bulkChunk
@@ -156,6 +145,38 @@ func (r *Reader) Release() error {
 	}
 	return nil
 }
+
+// Flush lets go of everything that is held, also of what is not consumed: that
+// stays to be looked at, and can no longer be kept back by [Stop]. It is for a
+// parser that must see more before it can tell, and has no reason to keep the
+// other side waiting meanwhile.
+func (r *Reader) Flush() error { return r.releaseTo(r.w) }
+
+// releaseTo writes what stands before buf[end] and was not written yet.
+func (r *Reader) releaseTo(end int) error {
+	if r.werr != nil {
+		return r.werr
+	}
+	var b []byte
+	if end > r.rel {
+		b = r.buf[r.rel:end]
+		r.rel = end
+	}
+	if len(r.out) > 0 {
+		b = append(r.out, b...)
+		r.out = nil
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	n, err := r.dst.Write(b)
+	r.released.Add(int64(n))
+	r.werr = err
+	return err
+}
+
+// kept is what was neither consumed nor released.
+func (r *Reader) kept() []byte { return r.buf[max(r.r, r.rel):r.w] }
 
 // Skip consumes the next n bytes of the stream without looking at them, n < 0
 // meaning all that follow, and returns how many it found. Large amounts are

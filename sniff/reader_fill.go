@@ -80,8 +80,7 @@ func (r *Reader) readChunk() (int, error) {
 func (r *Reader) readBehind() (int, error) {
 	if r.r > 0 { // all before r is released
 		copy(r.buf, r.buf[r.r:r.w])
-		r.w -= r.r
-		r.rel, r.r = 0, 0
+		r.w, r.rel, r.r = r.w-r.r, r.rel-r.r, 0
 	}
 	if r.w == len(r.buf) {
 		grown := make([]byte, 2*len(r.buf))

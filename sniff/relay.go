@@ -191,7 +191,7 @@ func (d *direction) run() {
 		d.r.SetDeadline(time.Time{})
 		_, err = d.r.Skip(-1)
 	}
-	d.r.src.putBack(d.r.Held())
+	d.r.src.putBack(d.r.kept())
 	d.finish(err)
 }
 
