@@ -16,7 +16,7 @@ const (
 func TestDetect(t *testing.T) {
 	oneByteRecords := ""
 	for _, c := range []byte(tlsStart[5:]) {
-		oneByteRecords += "\x16\x03\x01\x00\x01" + string(c)
+		oneByteRecords += "\x16\x03\x01\x00\x01" + string([]byte{c})
 	}
 	for _, tt := range []struct {
 		name string
