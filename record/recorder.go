@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // Recorder takes records: a sink, or something that stands before one.
@@ -32,17 +33,34 @@ type BatchRecorder interface {
 
 var errNilRecord = errors.New("record: nil record")
 
-// Func is a function as a [Recorder].
-type Func func(ctx context.Context, r *Record) error
+// recordAll gives rs to next, as a batch when next takes those. One by one, a
+// panic costs the record that caused it and not those behind it. The error is
+// the first.
+func recordAll(ctx context.Context, next Recorder, rs []*Record) (n int, err error) {
+	if b, ok := next.(BatchRecorder); ok {
+		return b.RecordBatch(ctx, rs)
+	}
+	for _, r := range rs {
+		failed := ctx.Err()
+		if failed == nil {
+			failed = recordOne(ctx, next, r)
+		}
+		if failed == nil {
+			n++
+		} else if err == nil {
+			err = failed
+		}
+	}
+	return n, err
+}
 
-// Record calls f.
-func (f Func) Record(ctx context.Context, r *Record) error { return f(ctx, r) }
+func recordOne(ctx context.Context, next Recorder, r *Record) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicError(p)
+		}
+	}()
+	return next.Record(ctx, r)
+}
 
-// Discard returns a [Recorder] that drops every record and succeeds.
-func Discard() Recorder { return discard{} }
-
-type discard struct{}
-
-func (discard) Record(context.Context, *Record) error { return nil }
-
-func (discard) RecordBatch(_ context.Context, rs []*Record) (int, error) { return len(rs), nil }
+func panicError(p any) error { return fmt.Errorf("record: recorder panicked: %v", p) }

@@ -1,0 +1,167 @@
+package record
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// encoder appends JSON to b. Every method appends; a key method writes the comma
+// that is due before it. bad is set when a string was not UTF-8.
+type encoder struct {
+	b   []byte
+	bad bool
+}
+
+const hexDigits = "0123456789abcdef"
+
+// key appends a comma unless the object has just been opened, then the key,
+// which needs no escaping, and a colon.
+func (e *encoder) key(k string) {
+	if e.b[len(e.b)-1] != '{' {
+		e.b = append(e.b, ',')
+	}
+	e.b = append(e.b, '"')
+	e.b = append(e.b, k...)
+	e.b = append(e.b, '"', ':')
+}
+
+func (e *encoder) str(k, v string) {
+	e.key(k)
+	e.value(v)
+}
+
+// strSet is str for a key that is absent when the value is empty.
+func (e *encoder) strSet(k, v string) {
+	if v != "" {
+		e.str(k, v)
+	}
+}
+
+func (e *encoder) int(k string, v int64) {
+	e.key(k)
+	e.b = strconv.AppendInt(e.b, v, 10)
+}
+
+// intSet is int for a key that is absent when the value is zero.
+func (e *encoder) intSet(k string, v int64) {
+	if v != 0 {
+		e.int(k, v)
+	}
+}
+
+func (e *encoder) bool(k string, v bool) {
+	e.key(k)
+	e.b = strconv.AppendBool(e.b, v)
+}
+
+// boolSet is bool for a key that is absent when the value is false.
+func (e *encoder) boolSet(k string, v bool) {
+	if v {
+		e.bool(k, v)
+	}
+}
+
+// base64 appends bytes as a base64 string, and nil as null.
+func (e *encoder) base64(k string, v []byte) {
+	e.key(k)
+	if v == nil {
+		e.b = append(e.b, "null"...)
+		return
+	}
+	e.b = append(e.b, '"')
+	e.b = base64.StdEncoding.AppendEncode(e.b, v)
+	e.b = append(e.b, '"')
+}
+
+func (e *encoder) hex(k string, v []byte) {
+	e.key(k)
+	e.b = append(e.b, '"')
+	e.b = hex.AppendEncode(e.b, v)
+	e.b = append(e.b, '"')
+}
+
+// time appends an RFC 3339 time. What RFC 3339 cannot say is changed: a zone
+// that is not a whole number of minutes below a day becomes UTC, a year of
+// other than four digits the zero time.
+func (e *encoder) time(k string, t time.Time) {
+	if _, offset := t.Zone(); offset%60 != 0 || offset <= -24*3600 || offset >= 24*3600 {
+		t = t.UTC()
+	}
+	if y := t.Year(); y < 0 || y > 9999 {
+		t = time.Time{}
+	}
+	e.key(k)
+	e.b = append(e.b, '"')
+	e.b = t.AppendFormat(e.b, time.RFC3339Nano)
+	e.b = append(e.b, '"')
+}
+
+// value appends s as a JSON string (RFC 8259 section 7). All control characters
+// are escaped, C1 and DEL too, since records go to terminals; so are U+2028 and
+// U+2029, which some readers take for ends of lines. HTML is left alone. A byte
+// that is not UTF-8 becomes U+FFFD.
+func (e *encoder) value(s string) {
+	e.b = append(e.b, '"')
+	e.escaped(s)
+	e.b = append(e.b, '"')
+}
+
+// element appends s to an array.
+func (e *encoder) element(s string) {
+	if e.b[len(e.b)-1] != '[' {
+		e.b = append(e.b, ',')
+	}
+	e.value(s)
+}
+
+func (e *encoder) escaped(s string) {
+	start := 0 // s[start:i] needs no escaping
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c-0x20 < 0x5f && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		if c < utf8.RuneSelf {
+			e.b = append(e.b, s[start:i]...)
+			e.escape(rune(c))
+			i++
+			start = i
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			e.bad = true
+			e.b = append(e.b, s[start:i]...)
+			e.b = append(e.b, "\ufffd"...)
+			start = i + size
+		case r < 0xa0 || r == '\u2028' || r == '\u2029':
+			e.b = append(e.b, s[start:i]...)
+			e.escape(r)
+			start = i + size
+		}
+		i += size
+	}
+	e.b = append(e.b, s[start:]...)
+}
+
+// escape appends the escape sequence of r, which is below U+10000.
+func (e *encoder) escape(r rune) {
+	switch r {
+	case '"', '\\':
+		e.b = append(e.b, '\\', byte(r))
+	case '\n':
+		e.b = append(e.b, '\\', 'n')
+	case '\r':
+		e.b = append(e.b, '\\', 'r')
+	case '\t':
+		e.b = append(e.b, '\\', 't')
+	default:
+		e.b = append(e.b, '\\', 'u',
+			hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
+	}
+}
