@@ -53,8 +53,6 @@ type Target struct {
 //
 // An error means "unknown", and the bool beside it is false and means nothing.
 // Callers fail closed: on an error a target is not opened, and not admitted.
-// Both are safe only together with the error, so a caller never looks at the
-// bool alone.
 type Matcher interface {
 	Match(ctx context.Context, t Target) (bool, error)
 }
@@ -83,11 +81,11 @@ var (
 	// or a space, more than 253 bytes. Test for it with errors.Is.
 	ErrTarget = errors.New("bypass: target cannot be judged")
 
-	errNoName   = fmt.Errorf("%w: it has no name", ErrTarget)
-	errNoPort   = fmt.Errorf("%w: its port is unknown", ErrTarget)
-	errBadName  = fmt.Errorf("%w: one of its names is not a host name", ErrTarget)
-	errNil      = errors.New("bypass: nil Matcher")
-	errNetwork  = errors.New("bypass: unknown network")
+	errNoName  = fmt.Errorf("%w: it has no name", ErrTarget)
+	errNoPort  = fmt.Errorf("%w: its port is unknown", ErrTarget)
+	errBadName = fmt.Errorf("%w: one of its names is not a host name", ErrTarget)
+	errNil     = errors.New("bypass: nil Matcher")
+	errNetwork = errors.New("bypass: unknown network")
 )
 
 // Explain asks m about t like [Matcher.Match] and says why it answers so:
