@@ -272,19 +272,27 @@ func (h *ClientHello) Extension(extensionType uint16) (data []byte, ok bool) {
 	return findExtension(h.Extensions, extensionType)
 }
 
-// MaxVersion returns the highest version offered: of supported_versions where that says
-// something (RFC 8446 section 4.2.1), else legacy_version. GREASE is passed over.
+// MaxVersion returns the highest version offered: of supported_versions where that names one that is known
+// (RFC 8446 section 4.2.1), else legacy_version. A draft of TLS 1.3 (0x7fxx) is below TLS 1.3 itself; GREASE
+// and private versions are passed over.
 func (h *ClientHello) MaxVersion() uint16 {
-	highest := uint16(0)
+	highest, rank := h.Version, 0
 	for _, v := range h.SupportedVersions {
-		if v > highest && !isGREASE(v) {
-			highest = v
+		if r := versionRank(v); r > rank {
+			highest, rank = v, r
 		}
 	}
-	if highest == 0 {
-		return h.Version
-	}
 	return highest
+}
+
+func versionRank(v uint16) int {
+	switch v >> 8 {
+	case 0x03:
+		return int(v) << 8
+	case 0x7f:
+		return 0x0303<<8 | int(v&0xff)
+	}
+	return 0
 }
 
 // HasECH says whether the hello has an encrypted_client_hello extension (RFC 9849). ServerName is then
