@@ -212,30 +212,24 @@ func publicKeysEqual(a, b crypto.PublicKey) bool {
 	return ok && key.Equal(b)
 }
 
-// newSerial returns a serial number of 128 random bits: positive and no longer
-// than the 20 octets that RFC 5280, section 4.1.2.2, allows, and never the
-// same twice, as clients remember serials they have seen.
+// newSerial returns a serial number of 128 random bits: positive and within the
+// 20 octets that RFC 5280, section 4.1.2.2, allows. Clients refuse to see one
+// serial of an authority on two certificates.
 func newSerial() (*big.Int, error) {
 	var b [16]byte
 	if _, err := rand.Read(b[:]); err != nil {
 		return nil, fmt.Errorf("mitm: making a serial number: %w", err)
 	}
-	b[0] |= 0x80 // never zero, and always of one length
-	b[0] &= 0xff
 	return new(big.Int).SetBytes(b[:]), nil
 }
 
-// subjectKeyID identifies a key as RFC 7093, section 2, method 1, proposes:
-// the first 160 bits of the SHA-256 digest of the subjectPublicKey.
+// subjectKeyID identifies a key after RFC 7093, section 2, method 4: by the
+// SHA-256 digest of its SubjectPublicKeyInfo, here its first 160 bits.
 func subjectKeyID(pub crypto.PublicKey) ([]byte, error) {
 	der, err := x509.MarshalPKIXPublicKey(pub)
 	if err != nil {
 		return nil, fmt.Errorf("mitm: a key of type %T cannot be used (RSA, ECDSA and Ed25519 can): %w", pub, err)
 	}
-	bits, err := subjectPublicKey(der)
-	if err != nil {
-		return nil, fmt.Errorf("mitm: reading a public key: %w", err)
-	}
-	sum := sha256.Sum256(bits)
+	sum := sha256.Sum256(der)
 	return sum[:20], nil
 }
