@@ -85,9 +85,9 @@ func readHandshake(b []byte, msgType byte) (msg []byte, rawLen int, err error) {
 }
 
 // handshakeNeed returns how many bytes the message has whose header begins with head,
-// header included. While head is short of that, one byte more than it has is needed.
+// header included; the header's own length while head is short of it.
 func handshakeNeed(head []byte, msgType byte) (int, error) {
-	if head[0] != msgType {
+	if len(head) > 0 && head[0] != msgType {
 		return 0, fmt.Errorf("sniff: TLS handshake message of type %d, not %d", head[0], msgType)
 	}
 	if len(head) < handshakeHeaderLen {
