@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -25,32 +26,37 @@ const (
 // The letters of a DNS name may include the underscore, which is no letter of
 // a host name but is met in them.
 func canonical(name string) (string, netip.Addr, error) {
-	literal := name
-	if strings.HasPrefix(literal, "[") && strings.HasSuffix(literal, "]") {
-		literal = literal[1 : len(literal)-1]
+	text := strings.TrimSuffix(name, ".")
+	if strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]") {
+		text = text[1 : len(text)-1]
 	}
-	if addr, err := netip.ParseAddr(literal); err == nil {
+	if !isASCII(text) {
+		ascii, err := idna.Lookup.ToASCII(text)
+		if err != nil || !utf8.ValidString(text) {
+			return "", netip.Addr{}, fmt.Errorf("%w: %.300q", errName, name)
+		}
+		text = strings.TrimSuffix(ascii, ".") // there are other dots
+	}
+	if addr, err := netip.ParseAddr(text); err == nil {
 		if addr.Zone() != "" {
 			return "", netip.Addr{}, fmt.Errorf("%w (it has a zone): %.300q", errName, name)
 		}
 		addr = addr.Unmap()
 		return addr.String(), addr, nil
 	}
-	dns := strings.TrimSuffix(name, ".")
-	for i := range len(dns) {
-		if dns[i] >= 0x80 {
-			ascii, err := idna.Lookup.ToASCII(dns)
-			if err != nil {
-				return "", netip.Addr{}, fmt.Errorf("%w (%v): %.300q", errName, err, name)
-			}
-			dns = ascii
-			break
-		}
-	}
-	if !isDNSName(dns) {
+	if !isDNSName(text) {
 		return "", netip.Addr{}, fmt.Errorf("%w: %.300q", errName, name)
 	}
-	return strings.ToLower(dns), netip.Addr{}, nil
+	return strings.ToLower(text), netip.Addr{}, nil
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 func isDNSName(name string) bool {
