@@ -45,7 +45,7 @@ func matchPrefixFold(head []byte, want string) Verdict {
 // containsFold says whether b holds want, which is in capitals, in either case.
 func containsFold(b []byte, want string) bool {
 	for i := 0; i+len(want) <= len(b); i++ {
-		if equalFold(b[i:i+len(want)], want) {
+		if upper(b[i]) == want[0] && equalFold(b[i:i+len(want)], want) {
 			return true
 		}
 	}
