@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 )
 
 // Conn is a net.Conn of which one can look at bytes before reading them. What
@@ -74,13 +73,15 @@ func (c *Conn) Buffered() int {
 func (c *Conn) Tap(f func([]byte)) { c.tap = f }
 
 // Read reads what was peeked, then from below.
-func (c *Conn) Read(p []byte) (int, error) {
+func (c *Conn) Read(p []byte) (n int, err error) {
 	if c.waiting.Load() {
-		if n, err := c.take(p); n > 0 || err != nil || len(p) == 0 {
-			return n, err
-		}
+		n, err = c.take(p)
 	}
-	return c.readBelow(p)
+	if n == 0 && err == nil {
+		n, err = c.readBelow(p)
+	}
+	c.noteEnd(err)
+	return n, err
 }
 
 func (c *Conn) readBelow(p []byte) (n int, err error) {
@@ -95,28 +96,34 @@ func (c *Conn) readBelow(p []byte) (n int, err error) {
 	default:
 		n, err = c.Conn.Read(p)
 	}
-	c.noteRead(p[:n], err)
+	c.tapped(p[:n])
 	return n, err
 }
 
-// noteRead keeps account of what was read from below.
-func (c *Conn) noteRead(b []byte, err error) {
-	if len(b) > 0 && c.tap != nil {
+// tapped shows Tap's function what was read from below.
+func (c *Conn) tapped(b []byte) {
+	if c.tap != nil && len(b) > 0 {
 		c.tap(b)
 	}
-	if err != nil {
-		if err == io.EOF {
-			c.eof.Store(true)
-		} else if isReset(err) {
-			c.reset.Store(true)
-		}
+}
+
+// noteEnd remembers how the stream ended, once a reader has been told.
+func (c *Conn) noteEnd(err error) {
+	switch {
+	case err == nil:
+	case err == io.EOF:
+		c.eof.Store(true)
+	case isReset(err):
+		c.reset.Store(true)
 	}
 }
 
 // Write writes to the connection below.
 func (c *Conn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
-	if err != nil && isReset(err) {
+	// ECONNRESET alone: a reset behind a FIN makes a write fail by EPIPE, and
+	// such a stream has ended in order. Whoever reads it meets that end.
+	if err != nil && errors.Is(err, syscall.ECONNRESET) {
 		c.reset.Store(true)
 	}
 	return n, err
@@ -138,22 +145,29 @@ func (c *Conn) take(p []byte) (int, error) {
 	return n, err
 }
 
-// putBack makes b the next bytes to be read. It keeps a copy.
-func (c *Conn) putBack(b []byte) {
-	if len(b) == 0 {
+// putBack makes b the next bytes to be read, and err, if there is one, what a
+// reader meets after all that is buffered. It keeps a copy.
+func (c *Conn) putBack(b []byte, err error) {
+	if len(b) == 0 && err == nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.unread = append(append(make([]byte, 0, len(b)+len(c.unread)), b...), c.unread...)
+	if len(b) > 0 {
+		c.unread = append(append(make([]byte, 0, len(b)+len(c.unread)), b...), c.unread...)
+	}
+	if err != nil {
+		c.rerr = err
+	}
 	c.waiting.Store(true)
 }
 
 // Peek returns the next n bytes without consuming them, waiting for them where
 // it must. With fewer than n it returns those and says why; the error is then
 // met again by the Read that comes that far, unless it was a time-out. The
-// slice is valid until the next Read or Peek.
+// slice is valid until the next Read or Peek. A negative n is taken as zero.
 func (c *Conn) Peek(n int) ([]byte, error) {
+	n = max(n, 0)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.unread) < n {
@@ -203,6 +217,7 @@ func (c *Conn) CloseWrite() error {
 func (c *Conn) WriteTo(w io.Writer) (int64, error) {
 	n, err := c.flushTo(w)
 	if err != nil {
+		c.noteEnd(err)
 		if err == io.EOF {
 			err = nil
 		}
@@ -217,7 +232,7 @@ func (c *Conn) WriteTo(w io.Writer) (int64, error) {
 	}
 	m, err := io.Copy(w, src)
 	if err == nil {
-		c.eof.Store(true)
+		c.noteEnd(io.EOF)
 	}
 	return n + m, err
 }
@@ -234,13 +249,11 @@ func (c *Conn) flushTo(w io.Writer) (int64, error) {
 	}
 	n, err := w.Write(b)
 	if err != nil {
-		c.putBack(b[n:])
+		c.putBack(b[n:], rerr)
 		return int64(n), err
 	}
 	return int64(n), rerr
 }
-
-type closeWriter interface{ CloseWrite() error }
 
 // tcp returns the TCP connection that c wraps directly, if nothing is buffered
 // before it and nobody taps it.
@@ -251,44 +264,3 @@ func (c *Conn) tcp() *net.TCPConn {
 	}
 	return t
 }
-
-// bottom finds the lowest *Conn below c: c itself where nothing but a transport
-// lies beneath, the Conn under the TLS connection where there is one.
-func (c *Conn) bottom() *Conn {
-	b := c
-	for n := c.Conn; n != nil; {
-		if s, ok := n.(*Conn); ok {
-			b = s
-		}
-		u, ok := n.(interface{ NetConn() net.Conn })
-		if !ok {
-			break
-		}
-		n = u.NetConn()
-	}
-	return b
-}
-
-// errWouldBlock is what a Read returns that may not wait. It is a temporary
-// time-out, which crypto/tls does not take for the end of the connection.
-var errWouldBlock error = wouldBlockError{}
-
-type wouldBlockError struct{}
-
-func (wouldBlockError) Error() string   { return "sniff: nothing to read yet" }
-func (wouldBlockError) Timeout() bool   { return true }
-func (wouldBlockError) Temporary() bool { return true }
-
-func isTimeout(err error) bool {
-	var t interface{ Timeout() bool }
-	return errors.As(err, &t) && t.Timeout()
-}
-
-func isReset(err error) bool {
-	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNABORTED)
-}
-
-// longAgo is a deadline that has passed, to interrupt a Read.
-var longAgo = time.Unix(1, 0)
-
-func isWouldBlock(err error) bool { return errors.Is(err, errWouldBlock) }

@@ -2,71 +2,75 @@ package sniff
 
 import (
 	"errors"
-	"io"
 	"net"
+	"syscall"
 )
 
 // passEnd gives dst the end that src has come to, and waits, on TLS, for the
 // transport's own end behind a close_notify.
 func (d *direction) passEnd() error {
 	r := &d.r
-	bottom := r.src.bottom()
 	switch {
-	case r.src.resetBelow(): // a write has met the reset, a read only its echo
-		r.passFailure()
+	case r.src.wasReset(): // a write has met the reset, a read only its echo
+		d.passFailure()
+		return syscall.ECONNRESET
+	case r.below == nil: // a plain stream
+		d.halfClose(r.dst)
 		return nil
-	case bottom == r.src: // a plain stream
-		r.closeWrite(r.dst)
-		return nil
-	case bottom.eof.Load(): // TLS, ended by its transport
-		r.closeWrite(r.dst.bottom())
+	case r.below.eof.Load(): // TLS, ended by its transport
+		d.halfClose(r.dst.stream())
 		return ErrCut
 	}
-	r.closeWrite(r.dst) // TLS, close_notify
-	if d.relay.notified.Add(1) == 2 {
-		d.opposite().r.interrupt() // both sides are done: nobody waits for a FIN
-		return nil
-	}
-	if r.waitForFIN(bottom) && r.dst.bottom() != r.dst {
-		r.closeWrite(r.dst.bottom())
+	d.halfClose(r.dst) // TLS, close_notify
+	d.over()
+	if d.waitForEOF() && r.dst.stream() != r.dst {
+		d.halfClose(r.dst.stream())
 	}
 	return nil
 }
 
-func (c *Conn) resetBelow() bool { return c.reset.Load() || c.bottom().reset.Load() }
-
-// waitForFIN reads what follows a close_notify, which RFC 8446 section 6.1
-// tells us to ignore, up to the end of the transport's stream.
-func (r *Reader) waitForFIN(bottom *Conn) bool {
-	for {
-		_, err := bottom.Read(r.small[:])
-		if err == io.EOF {
-			return true
-		}
-		if err != nil {
+// waitForEOF reads what follows a close_notify, which RFC 8446 section 6.1
+// tells us to ignore, up to the end of the transport's stream. It waits no
+// longer than the opposite direction has something to deliver.
+func (d *direction) waitForEOF() bool {
+	for !d.r.below.eof.Load() {
+		if _, err := d.r.below.Read(d.r.small[:]); err != nil && !d.r.below.eof.Load() {
 			return false
 		}
 	}
+	return true
 }
 
-// closeWrite half-closes c, or closes it where it cannot be half-closed.
-func (r *Reader) closeWrite(c *Conn) {
-	if err := c.CloseWrite(); errors.Is(err, errors.ErrUnsupported) {
-		c.Close()
+// halfClose half-closes c, a layer of dst, or closes it where it cannot be
+// half-closed. The opposite direction takes that for the end of its stream.
+func (d *direction) halfClose(c net.Conn) {
+	err := errors.ErrUnsupported
+	if w, ok := c.(closeWriter); ok {
+		err = w.CloseWrite()
 	}
+	var op *net.OpError
+	if err == nil || errors.As(err, &op) { // an OpError: the stream was gone already
+		return
+	}
+	d.opposite().r.srcClosed.Store(true)
+	c.Close()
+}
+
+// fail ends the relay because src can no longer be read.
+func (d *direction) fail() {
+	d.failed = true
+	d.opposite().r.interrupt()
+	d.r.src.SetWriteDeadline(longAgo) // the opposite direction may be stuck there
+	d.passFailure()
 }
 
 // passFailure ends dst as src has ended: by a reset if it was one, else by
 // cutting it off, so that nobody takes the stream for complete.
-func (r *Reader) passFailure() {
-	dst := r.dst.bottom()
-	if t, ok := dst.Conn.(*net.TCPConn); ok {
-		if r.src.resetBelow() {
-			flushed(t) // what was sent before the reset arrives before it
-			t.SetLinger(0)
-		}
-		t.Close()
-		return
+func (d *direction) passFailure() {
+	dst := d.r.dst.transport()
+	if t, ok := dst.(*net.TCPConn); ok && d.r.src.wasReset() {
+		flushed(t, d.relay.cancelled.Load) // what was sent before the reset arrives before it
+		t.SetLinger(0)
 	}
 	dst.Close()
 }

@@ -5,4 +5,4 @@ package sniff
 import "net"
 
 // flushed cannot ask this platform what is still under way.
-func flushed(*net.TCPConn) {}
+func flushed(*net.TCPConn, func() bool) {}

@@ -34,7 +34,9 @@ func (r *rawReader) init(c net.Conn) {
 	case *net.TCPConn:
 		r.conn = c
 	case *net.UnixConn:
-		r.conn = c
+		if c.LocalAddr().Network() == "unix" { // a stream: elsewhere an empty read is no end
+			r.conn = c
+		}
 	}
 }
 

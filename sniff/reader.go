@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,9 +57,11 @@ type Reader struct {
 	small     [waitSize]byte
 	bulk      bool // the last chunk was large
 
-	released atomic.Int64
-	rerr     error // the end of src, sticky
-	werr     error // dst's refusal, sticky
+	released  atomic.Int64
+	rerr      error            // the end of src, sticky
+	werr      error            // dst's refusal, sticky
+	srcClosed atomic.Bool      // by the other direction, which could not half-close it
+	piece     io.LimitedReader // of splice
 
 	mu          sync.Mutex // guards the two below, and src's read deadline
 	interrupted bool
@@ -128,9 +129,10 @@ func (r *Reader) Replace(n int, b []byte) {
 	if r.rel > r.r {
 		panic("sniff: Replace of bytes that were flushed")
 	}
-	r.out = append(r.out, r.buf[r.rel:r.r]...)
-	r.out = append(r.out, b...)
+	begin := r.r
 	r.Advance(n)
+	r.out = append(r.out, r.buf[r.rel:begin]...)
+	r.out = append(r.out, b...)
 	r.rel = r.r
 }
 
@@ -206,46 +208,6 @@ func (r *Reader) Skip(n int64) (int64, error) {
 		}
 	}
 	return done, nil
-}
-
-// splice moves what is left of n in the kernel, if it can and if it pays.
-func (r *Reader) splice(n, done int64) (moved int64, ok bool, err error) {
-	if n >= 0 && n-done < spliceAfter || n < 0 && done < spliceAfter {
-		return 0, false, nil
-	}
-	src, dst := r.src.tcp(), r.tcpDst()
-	if src == nil || dst == nil || r.rerr != nil {
-		return 0, false, nil
-	}
-	r.giveBack()
-	var from io.Reader = src
-	if n >= 0 {
-		from = &io.LimitedReader{R: src, N: n - done}
-	}
-	if r.isInterrupted() {
-		return 0, true, errInterrupted
-	}
-	moved, err = dst.ReadFrom(from)
-	r.released.Add(moved)
-	switch {
-	case err == nil && (n < 0 || done+moved < n):
-		r.src.eof.Store(true)
-		r.rerr = io.EOF
-		err = io.EOF
-	case err != nil && isTimeout(err):
-		err = r.timedOut(err)
-	case err != nil && isReset(err): // of which side, splice does not say: both are lost then
-		r.src.reset.Store(true)
-		r.rerr = err
-	case err != nil:
-		r.rerr = err
-	}
-	return moved, true, err
-}
-
-func (r *Reader) tcpDst() *net.TCPConn {
-	t, _ := r.dst.Conn.(*net.TCPConn)
-	return t
 }
 
 // SetDeadline bounds the waiting of Next, More, Read and Skip: past t they

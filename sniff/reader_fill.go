@@ -1,6 +1,9 @@
 package sniff
 
-import "sync"
+import (
+	"io"
+	"sync"
+)
 
 // flowBuffers holds buffers of flowSize between uses.
 var flowBuffers = sync.Pool{New: func() any { b := new([flowSize]byte); return b }}
@@ -44,6 +47,8 @@ func (r *Reader) fill() error {
 		return r.fill() // a Read may return 0, nil
 	case isTimeout(err):
 		return r.timedOut(err)
+	case r.srcClosed.Load():
+		err = io.EOF
 	}
 	r.rerr = err
 	return err
@@ -61,19 +66,12 @@ func (r *Reader) readChunk() (int, error) {
 		return r.readRecord()
 	case r.src.raw.can():
 		n, err := r.src.raw.wait(r)
-		r.src.noteRead(r.buf[:n], err)
+		r.src.tapped(r.buf[:n])
+		r.src.noteEnd(err)
 		return n, err
 	}
-	// No way to wait without a buffer: keep a large one only in mid-flow.
-	if r.bulk {
-		return r.src.Read(r.borrow())
-	}
-	r.giveBack()
-	n, err := r.src.Read(r.small[:])
-	if n > 0 {
-		copy(r.borrow(), r.small[:n])
-	}
-	return n, err
+	// No way to wait without a buffer, nor to gather what a small one cuts.
+	return r.src.Read(r.borrow())
 }
 
 // readBehind reads with something held, moving and growing it if need be.

@@ -29,18 +29,22 @@ type Sniffer struct {
 // It uses c's read deadline, and clears it.
 func (s *Sniffer) Sniff(ctx context.Context, c net.Conn) (*Conn, error) {
 	conn := NewConn(c)
-	unhook := context.AfterFunc(ctx, func() { conn.SetReadDeadline(longAgo) })
-	err := s.detect(conn)
+	interrupted := make(chan struct{})
+	unhook := context.AfterFunc(ctx, func() {
+		conn.SetReadDeadline(longAgo)
+		close(interrupted)
+	})
+	s.detect(ctx, conn)
+	var err error
 	if !unhook() {
-		return conn, context.Cause(ctx)
+		<-interrupted
+		err = context.Cause(ctx)
 	}
-	if err == nil {
-		err = conn.SetReadDeadline(time.Time{})
-	}
+	conn.SetReadDeadline(time.Time{})
 	return conn, err
 }
 
-func (s *Sniffer) detect(c *Conn) error {
+func (s *Sniffer) detect(ctx context.Context, c *Conn) {
 	ds, limit, timeout := s.Detectors, s.MaxBytes, s.Timeout
 	if ds == nil {
 		ds = Detectors()
@@ -54,8 +58,9 @@ func (s *Sniffer) detect(c *Conn) error {
 	for n := 1; n <= limit; n++ {
 		head, err := c.Peek(n)
 		if n == 1 && err == nil {
-			if err := c.SetReadDeadline(time.Now().Add(timeout)); err != nil {
-				return err
+			c.SetReadDeadline(time.Now().Add(timeout))
+			if ctx.Err() != nil { // its own deadline may just have been overwritten
+				return
 			}
 		}
 		if k := c.Buffered(); err == nil && k > n {
@@ -64,8 +69,7 @@ func (s *Sniffer) detect(c *Conn) error {
 		}
 		p, v := Detect(ds, head)
 		if c.proto = p; v != More || err != nil {
-			return nil
+			return
 		}
 	}
-	return nil
 }
