@@ -1,10 +1,9 @@
-//go:build bypassidna
-
 package bypass
 
 import (
 	"errors"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -16,6 +15,9 @@ import (
 func toASCII(s string) (string, error) {
 	if len(s) > maxIDN {
 		return "", errors.New("too long for an internationalised name")
+	}
+	if !utf8.ValidString(s) {
+		return "", errors.New("not UTF-8")
 	}
 	profile := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.Transitional(false), idna.StrictDomainName(false))
 	name, err := profile.ToASCII(s)

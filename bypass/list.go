@@ -22,7 +22,7 @@ type List struct {
 	// names has an entry for each name that a rule is about. The entry's two
 	// low bits are the where of the rules without a port; the others are an
 	// index into extras, 0 for none.
-	names  map[string]entry
+	names  names
 	extras []extra
 	// Bit n of a mask is set when there are names of n labels (the last bit: or
 	// more) with the where in question. It saves most looks into names.
@@ -214,7 +214,7 @@ func (l *List) findName(q *query, name []byte, labels int) bool {
 	w, depths := self, l.selfDepths
 	for above := name; ; {
 		if depths&depth(labels) != 0 {
-			if e, ok := l.names[string(above)]; ok && l.tryEntry(q, e, w, above, name) {
+			if e := l.names.get(above); e != 0 && l.tryEntry(q, e, w, above, name) {
 				return true
 			}
 		}

@@ -27,9 +27,9 @@ func lower(c byte) byte {
 }
 
 // ruleName brings the name or the pattern of a rule into normal form, or says
-// what is wrong with it. What is in normal form already is not copied, so that
-// the names of a long list share the memory of its text.
+// what is wrong with it. What is in normal form already is not copied.
 func ruleName(s string) (string, error) {
+	s = strings.TrimSuffix(s, ".") // the root's
 	name := strings.ToLower(s)
 	if !isASCII(s) {
 		var err error

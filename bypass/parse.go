@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -35,8 +36,8 @@ func Must(rules ...string) *List {
 
 // ParseReader reads a list from r to its end: one rule a line, empty lines and
 // what follows a # ignored. Errors are as those of [Parse], with line numbers,
-// or those of r. The list shares its names' memory with the text, which is kept;
-// the caller limits r where its length is not under control.
+// or those of r. The whole text is read before it is parsed; the caller limits r
+// where its length is not under control.
 func ParseReader(r io.Reader) (*List, error) {
 	var text strings.Builder
 	if _, err := io.Copy(&text, r); err != nil {
@@ -69,8 +70,10 @@ type parser struct {
 func (p *parser) add(what string, number int, s string) {
 	r, err := parseRule(s)
 	if err == nil {
+		err = p.l.add(&r)
+	}
+	if err == nil {
 		p.l.n++
-		p.l.add(&r)
 		return
 	}
 	if len(p.problems) == maxProblems {
@@ -92,11 +95,14 @@ func (p *parser) list() (*List, error) {
 		return nil, errors.New("bypass: " + strings.Join(p.problems, "; "))
 	}
 	p.l.ranges = p.l.ranges.sorted()
+	p.l.names.records = slices.Clone(p.l.names.records)
 	return &p.l, nil
 }
 
+var errFull = errors.New("the list is full")
+
 // add puts r where find looks for it.
-func (l *List) add(r *rule) {
+func (l *List) add(r *rule) error {
 	switch {
 	case r.lo.IsValid() && r.ports == everyPort():
 		l.ranges = append(l.ranges, addrRange{r.lo, r.hi, r.String()})
@@ -105,50 +111,64 @@ func (l *List) add(r *rule) {
 			l.addrs = map[netip.Addr][]ports{}
 		}
 		l.addrs[r.lo] = append(l.addrs[r.lo], r.ports)
-	case strings.Trim(r.glob, "*") == "" && r.glob != "":
+	case r.glob == "*":
 		l.everything = append(l.everything, r.ports)
 	case r.glob != "":
-		g := glob{r.glob, r.ports}
-		if g.parent() == "" {
-			l.globs = append(l.globs, g)
-			return
-		}
-		x := l.extra(g.parent(), below)
-		x.globs = append(x.globs, g)
-	case r.ports == everyPort():
-		e := l.entry(r.name, r.where)
-		l.names[r.name] = e | entry(r.where)
+		return l.addGlob(glob{r.glob, r.ports})
 	default:
-		x := l.extra(r.name, r.where)
-		x.ported = append(x.ported, portRule{r.where, r.ports})
+		return l.addName(r)
 	}
+	return nil
 }
 
-// entry is the entry of name, which is to be found with w from now on.
-func (l *List) entry(name string, w where) entry {
-	if l.names == nil {
-		l.names = map[string]entry{}
+func (l *List) addGlob(g glob) error {
+	parent := g.parent()
+	if parent == "" {
+		l.globs = append(l.globs, g)
+		return nil
 	}
-	at := depth(1 + strings.Count(name, "."))
-	if w&self != 0 {
+	x, err := l.extra(parent)
+	if err != nil {
+		return err
+	}
+	x.globs = append(x.globs, g)
+	l.belowDepths |= depth(1 + strings.Count(parent, "."))
+	return nil
+}
+
+func (l *List) addName(r *rule) error {
+	if r.ports == everyPort() {
+		if !l.names.set(r.name, l.names.get([]byte(r.name))|entry(r.where)) {
+			return errFull
+		}
+	} else {
+		x, err := l.extra(r.name)
+		if err != nil {
+			return err
+		}
+		x.ported = append(x.ported, portRule{r.where, r.ports})
+	}
+	at := depth(1 + strings.Count(r.name, "."))
+	if r.where&self != 0 {
 		l.selfDepths |= at
 	}
-	if w&below != 0 {
+	if r.where&below != 0 {
 		l.belowDepths |= at
 	}
-	return l.names[name]
+	return nil
 }
 
 // extra is the extra of name, made if need be.
-func (l *List) extra(name string, w where) *extra {
-	e := l.entry(name, w)
+func (l *List) extra(name string) (*extra, error) {
+	e := l.names.get([]byte(name))
 	if e.extra() == 0 {
 		if len(l.extras) == 0 {
 			l.extras = make([]extra, 1) // 0 stands for none
 		}
-		e |= entry(len(l.extras) << 2)
+		if e |= entry(len(l.extras) << 2); e.extra() != len(l.extras) || !l.names.set(name, e) {
+			return nil, errFull
+		}
 		l.extras = append(l.extras, extra{})
-		l.names[name] = e
 	}
-	return &l.extras[e.extra()]
+	return &l.extras[e.extra()], nil
 }

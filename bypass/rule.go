@@ -196,7 +196,9 @@ func parseRuleAddr(s string) (netip.Addr, error) {
 
 // setName reads a domain name or a pattern into r.
 func (r *rule) setName(s string) error {
-	s = strings.TrimSuffix(s, ".") // the root's dot
+	for strings.Contains(s, "**") {
+		s = strings.ReplaceAll(s, "**", "*")
+	}
 	if name, ok := strings.CutPrefix(s, "."); ok {
 		if strings.Contains(s, "*") {
 			return errors.New("a leading dot and a wildcard do not go together")

@@ -76,6 +76,9 @@ func (s *source) load(ctx context.Context, name string, log *slog.Logger, get fe
 			accept()
 		}
 	}
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return named(name, err) // the caller has lost interest: nothing is known to be wrong
+	}
 	now := time.Now()
 	s.mu.Lock()
 	s.status.Tried = now
