@@ -10,7 +10,7 @@ const badUTF8 = "bad-utf8"
 
 // AppendJSON appends the record as one JSON object, without a line end, and
 // returns the extended slice. It allocates nothing when b is large enough (but
-// for a header section of more than 64 fields or with a name that is not UTF-8,
+// for a header section of more than 32 fields or with a name that is not UTF-8,
 // and for Labels, whose keys are sorted).
 //
 // The result is always valid JSON and has no raw control character in it. A byte

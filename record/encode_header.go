@@ -9,7 +9,7 @@ import (
 
 // maxPairwise bounds the header sections whose equal names are found by comparing
 // all pairs; larger ones are sorted, which takes memory but not quadratic time.
-const maxPairwise = 64
+const maxPairwise = 32
 
 // header appends an object from canonical names to lists of values. A name has
 // one key however often and in whatever case it occurs.

@@ -96,7 +96,7 @@ func (w *Writer) append(r *Record) {
 }
 
 func (w *Writer) flushUnlessDone(ctx context.Context) (int, error) {
-	if err := ctx.Err(); err != nil {
+	if err := ctx.Err(); err != nil && len(w.buf) > 0 {
 		w.reset()
 		return 0, err
 	}
