@@ -117,3 +117,12 @@ func ask(ctx context.Context, m Matcher, t Target) (bool, error) {
 	}
 	return m.Match(ctx, t)
 }
+
+var (
+	_ Explainer = (*List)(nil)
+	_ Explainer = (*File)(nil)
+	_ Explainer = (*HTTP)(nil)
+	_ Matcher   = (*List)(nil)
+	_ Matcher   = (*File)(nil)
+	_ Matcher   = (*HTTP)(nil)
+)
