@@ -1,6 +1,9 @@
 package sniff
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
 // A ClientHello is what a TLS client says first (RFC 8446 section 4.1.2, RFC 5246
 // section 7.4.1.2, SSL 3.0 in RFC 6101), as sent: every value in its order, GREASE
@@ -70,7 +73,7 @@ var errClientHello = errors.New("sniff: ClientHello with a length that does not 
 // final: not a TLS record, not a ClientHello, too long, or its lengths contradict each other. What is wrong
 // within an extension is no error, see Malformed.
 //
-// b must not be altered while the hello is in use.
+// b must not be altered while the hello is in use. At most 2 KiB and 16 times len(b) are allocated.
 func ParseClientHello(b []byte) (*ClientHello, error) {
 	msg, n, err := readHandshake(b, handshakeClientHello)
 	if err != nil {
@@ -184,6 +187,9 @@ func (h *ClientHello) readALPN(c cursor) bool {
 		name, ok := c.vector8()
 		if !ok || len(name) == 0 {
 			return false
+		}
+		if len(protocols) == cap(protocols) { // once, for all that can follow
+			protocols = slices.Grow(protocols, 1+len(c)/2)
 		}
 		protocols = append(protocols, protocolName(name))
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -150,15 +149,6 @@ func TestClientHelloOverRecords(t *testing.T) {
 	}
 }
 
-func TestServerHelloOverRecords(t *testing.T) {
-	whole := readHex(t, "tls12-h2.server")
-	raw := records(whole[recordHeaderLen:], 1)
-	got, err := ParseServerHello(append(raw[:len(raw):len(raw)], 0x17))
-	require.NoError(t, err)
-	assert.Equal(t, raw, got.Raw)
-	assert.Equal(t, "h2", got.ALPN)
-}
-
 func TestHelloPrefixIsIncomplete(t *testing.T) {
 	for _, name := range helloNames {
 		for _, size := range []int{maxRecordLen, 3} {
@@ -174,33 +164,6 @@ func TestHelloPrefixIsIncomplete(t *testing.T) {
 			require.ErrorIs(t, err, ErrIncomplete, "%s: %d bytes", name, n)
 		}
 	}
-}
-
-func TestClientHelloSize(t *testing.T) {
-	const around = 2 + 32 + 1 + 4 + 2 + 2 + 4 // of the message, but for the padding's data
-	hello := func(n int) []byte {             // of n bytes with its header
-		pad := extension(21, strings.Repeat("\x00", n-handshakeHeaderLen-around))
-		return message(1, "\x03\x03"+random+"\x00"+vector("\x13\x01")+"\x01\x00"+vector(pad))
-	}
-	longest := hello(MaxHelloMessage)
-	require.Len(t, longest, MaxHelloMessage)
-	for _, size := range []int{maxRecordLen, 100, 6} {
-		h, err := ParseClientHello(records(longest, size))
-		require.NoError(t, err, "records of %d", size)
-		assert.Len(t, h.Extensions[0].Data, MaxHelloMessage-handshakeHeaderLen-around)
-	}
-
-	_, err := ParseClientHello([]byte("\x16\x03\x01\x40\x00\x01\x00\xff\xfd"))
-	require.Error(t, err, "a byte too long")
-	assert.NotErrorIs(t, err, ErrIncomplete)
-
-	raw := records(longest, 1) // 6 bytes each
-	raw = raw[:len(raw)-6]
-	_, err = ParseClientHello(raw)
-	require.Error(t, err, "records too long together")
-	assert.NotErrorIs(t, err, ErrIncomplete)
-	_, err = ParseClientHello(raw[:MaxHelloStream])
-	assert.ErrorIs(t, err, ErrIncomplete)
 }
 
 func TestClientHelloErrors(t *testing.T) {
@@ -317,92 +280,9 @@ func TestJA4ALPN(t *testing.T) {
 	assert.Equal(t, "00", string(appendJA4ALPN(nil, nil)))
 }
 
-func serverHello(extensions ...string) []byte {
-	return records(message(2, "\x03\x03"+random+"\x00\x13\x01\x00"+vector(extensions...)), maxRecordLen)
-}
-
-func TestServerHelloRecordsBefore(t *testing.T) {
-	hello := serverHello(extension(43, "\x03\x04"))
-	ccs, warning := "\x14\x03\x03\x00\x01\x01", "\x15\x03\x03\x00\x02\x01\x70"
-	for _, before := range []string{"", ccs, warning, ccs + warning} {
-		b := append([]byte(before), hello...)
-		for n := range b {
-			_, err := ParseServerHello(b[:n])
-			require.ErrorIs(t, err, ErrIncomplete)
-		}
-		h, err := ParseServerHello(append(b[:len(b):len(b)], "more"...))
-		require.NoError(t, err)
-		assert.Equal(t, b, h.Raw)
-		assert.Equal(t, uint16(0x0304), h.Version)
-		assert.Equal(t, uint16(0x0303), h.LegacyVersion)
-		assert.Equal(t, uint16(0x0301), h.RecordVersion)
-	}
-}
-
-func TestServerHelloAlert(t *testing.T) {
-	_, err := ParseServerHello([]byte("\x15\x03\x03\x00\x02\x02\x46"))
-	var alert *AlertError
-	require.True(t, errors.As(err, &alert))
-	assert.Equal(t, AlertError{2, 70}, *alert)
-	assert.Equal(t, "sniff: TLS alert instead of a ServerHello: tls: protocol version not supported", err.Error())
-}
-
-func TestServerHelloErrors(t *testing.T) {
-	for name, b := range map[string][]byte{
-		"HTTP":              []byte("HTTP/1.1 400 Bad Request\r\n"),
-		"ClientHello":       clientHello(),
-		"long alert":        []byte("\x15\x03\x03\x00\x03\x02\x46"),
-		"long cipher spec":  []byte("\x14\x03\x03\x00\x02"),
-		"two cipher specs":  []byte("\x14\x03\x03\x00\x01\x01\x14"),
-		"short":             records(message(2, "\x03\x03"+random+"\x00\x13"), maxRecordLen),
-		"no compression":    records(message(2, "\x03\x03"+random+"\x00\x13\x01"), maxRecordLen),
-		"half an extension": serverHello("\x00\x00\x00"),
-	} {
-		h, err := ParseServerHello(b)
-		assert.Nil(t, h, name)
-		if assert.Error(t, err, name) {
-			assert.NotErrorIs(t, err, ErrIncomplete, name)
-		}
-	}
-}
-
-func TestServerHelloMalformed(t *testing.T) {
-	for _, tt := range []struct {
-		name       string
-		extensions []string
-	}{
-		{"long version", []string{extension(43, "\x03\x04\x00")}},
-		{"two protocols", []string{extension(16, vector("\x02h2\x01x"))}},
-		{"no protocol", []string{extension(16, vector(""))}},
-		{"twice", []string{extension(43, "\x03\x03"), extension(43, "\x03\x03")}},
-	} {
-		h, err := ParseServerHello(serverHello(tt.extensions...))
-		require.NoError(t, err)
-		assert.True(t, h.Malformed, tt.name)
-		assert.Equal(t, uint16(0x0303), h.Version)
-		assert.Empty(t, h.ALPN)
-	}
-	after := records(message(2, "\x03\x03"+random+"\x00\x13\x01\x00"+vector(extension(43, "\x03\x04"))+"x"), maxRecordLen)
-	h, err := ParseServerHello(after)
-	require.NoError(t, err)
-	assert.True(t, h.Malformed)
-	assert.Equal(t, uint16(0x0304), h.Version, "what can be read is read")
-}
-
 func TestNames(t *testing.T) {
 	assert.Equal(t, []string{"tls1.3", "tls1.2", "tls1.1", "tls1.0", "ssl3.0", "0x7f1c"},
 		[]string{VersionName(0x0304), VersionName(0x0303), VersionName(0x0302), VersionName(0x0301), VersionName(0x0300), VersionName(0x7f1c)})
 	assert.Equal(t, "TLS_AES_128_GCM_SHA256", CipherSuiteName(0x1301))
 	assert.Equal(t, "0x00FF", CipherSuiteName(0x00ff))
-}
-
-func TestHelloAllocs(t *testing.T) {
-	for _, name := range helloNames {
-		b := readHex(t, name+".client")
-		assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { _, _ = ParseClientHello(b) }), 3.0, name)
-		partial := b[:len(b)-1]
-		assert.Zero(t, testing.AllocsPerRun(100, func() { _, _ = ParseClientHello(partial) }), name)
-	}
-	b := readHex(t, "tls12-h2.server")
-	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { _, _ = ParseServerHello(b) }), 1.0)
 }

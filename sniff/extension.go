@@ -1,5 +1,7 @@
 package sniff
 
+import "slices"
+
 // maxKnownExtensions is beyond what any client sends; the registry has some seventy types.
 const maxKnownExtensions = 256
 
@@ -17,6 +19,9 @@ func readExtensions(c *cursor, list []Extension) ([]Extension, bool) {
 		data, ok := b.vector16()
 		if !ok {
 			return nil, false
+		}
+		if len(list) == cap(list) { // once, for all that can follow
+			list = slices.Grow(list, 1+len(b)/4)
 		}
 		list = append(list, Extension{Type: extensionType, Data: data})
 	}
