@@ -30,20 +30,22 @@ func BenchmarkLeafCached(b *testing.B) {
 	}
 }
 
-// A leaf that is signed, and its floor: one x509.CreateCertificate with
-// everything made ready.
+// A leaf that is signed, and its floor: one x509.CreateCertificate of the same
+// certificate with everything made ready.
 func BenchmarkLeafSigned(b *testing.B) {
 	ca := newIssuer(b).CA
 	key := keyOf["ECDSA"]()
 	b.Run("floor", func(b *testing.B) {
 		template := &x509.Certificate{
-			SerialNumber: big.NewInt(1),
-			Subject:      pkix.Name{CommonName: host},
-			NotBefore:    time.Now(),
-			NotAfter:     time.Now().Add(time.Hour),
-			KeyUsage:     x509.KeyUsageDigitalSignature,
-			ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-			DNSNames:     []string{host},
+			SerialNumber:          new(big.Int).Lsh(big.NewInt(1), 127),
+			Subject:               pkix.Name{CommonName: host},
+			NotBefore:             time.Now(),
+			NotAfter:              time.Now().Add(time.Hour),
+			KeyUsage:              x509.KeyUsageDigitalSignature,
+			ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+			BasicConstraintsValid: true,
+			SubjectKeyId:          make([]byte, 20),
+			DNSNames:              []string{host},
 		}
 		b.ReportAllocs()
 		for b.Loop() {
@@ -108,16 +110,15 @@ func BenchmarkHandshakes(b *testing.B) {
 				}
 				b.ReportAllocs()
 				for b.Loop() {
-					openOne(b, clientCfg, originCfg, all[name], func() {})
+					openOne(b, clientCfg, originCfg, all[name])
 				}
 			})
 		}
 	}
 }
 
-// openOne opens a connection, sends a byte through it both ways, and closes all
-// when the function it returns is called.
-func openOne(b testing.TB, clientCfg, originCfg *tls.Config, open opener, idle func()) (closeAll func()) {
+// openOne opens a connection, sends a byte over each hop and closes all.
+func openOne(b testing.TB, clientCfg, originCfg *tls.Config, open opener) {
 	c, clientSide := tcpPair(nopCleanup{b})
 	serverSide, s := tcpPair(nopCleanup{b})
 	go func() {
@@ -138,14 +139,9 @@ func openOne(b testing.TB, clientCfg, originCfg *tls.Config, open opener, idle f
 		_, err = io.ReadFull(hop[1], one)
 		require.NoError(b, err)
 	}
-	closeAll = func() {
-		for _, c := range []net.Conn{c, clientSide, serverSide} {
-			c.Close()
-		}
+	for _, c := range []net.Conn{c, clientSide, serverSide} {
+		c.Close()
 	}
-	idle()
-	closeAll()
-	return closeAll
 }
 
 type nopCleanup struct{ testing.TB }
@@ -160,6 +156,7 @@ func BenchmarkIdle(b *testing.B) {
 	const n = 500
 	r, originCfg, all := openers(b)
 	clientCfg := r.clientTo(host, "http/1.1")
+	clientCfg.RootCAs.AddCert(r.origin.Certificate)
 	for _, name := range []string{"floor", "Terminate"} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {

@@ -320,7 +320,7 @@ func TestOpenSSL(t *testing.T) {
 			} {
 				leaf, err := issuer.Issue(t.Context(), name)
 				require.NoError(t, err)
-				require.NoError(t, os.WriteFile(filepath.Join(dir, "leaf.crt"), pem.EncodeToMemory(certBlock(leaf.Leaf)), 0o600))
+				require.NoError(t, os.WriteFile(filepath.Join(dir, "leaf.crt"), pem.EncodeToMemory(certBlock(leafOf(leaf))), 0o600))
 				verify := []string{"verify", "-CAfile", "ca.crt", "-purpose", "sslserver", flag, strings.TrimSuffix(name, "."), "leaf.crt"}
 				openssl(t, dir, verify...)
 				// The strict check wants a key usage in the CA certificate,

@@ -46,7 +46,7 @@ type CertIssuer struct {
 	Validity time.Duration
 
 	// CacheSize is the number of leaves kept, those used last. One takes
-	// about 4 KiB. Zero: 1,024.
+	// about 1 KiB. Zero: 1,024.
 	CacheSize int
 
 	init    sync.Once
@@ -71,10 +71,12 @@ type leaf struct {
 // are none (empty, longer than 253 octets, with spaces, NUL or a wildcard) are
 // refused with an error.
 //
-// However many ask for a new name at once, it is signed once. Who no longer
-// wants to wait (ctx) gets the context's error, the others the certificate.
+// However many ask for a new name at once, it is signed once, whether or not
+// the first of them still wants it when that is done. Nothing is signed for who
+// comes with a ctx that has ended; the signing itself cannot be interrupted.
 // The certificate is shared and must not be changed. It is followed by the
-// certificates above it, without self-signed roots.
+// certificates above it, without self-signed roots. Its Leaf field is nil: no
+// server needs the parsed form, which takes more memory than the certificate.
 func (i *CertIssuer) Issue(ctx context.Context, name string) (*tls.Certificate, error) {
 	i.init.Do(i.setUp)
 	if i.initErr != nil {
@@ -92,7 +94,12 @@ func (i *CertIssuer) Issue(ctx context.Context, name string) (*tls.Certificate, 
 	if cert := i.cached(name); cert != nil {
 		return cert, nil
 	}
-	signed := i.signing.DoChan(name, func() (any, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("mitm: no certificate for %s: %w", name, err)
+	}
+	// Signed on the goroutine of the first who asks: another one would cost a
+	// tenth of the signing, and a Signer that panics could not be caught.
+	cert, err, _ := i.signing.Do(name, func() (any, error) {
 		if cert := i.cached(name); cert != nil {
 			return cert, nil
 		}
@@ -103,15 +110,10 @@ func (i *CertIssuer) Issue(ctx context.Context, name string) (*tls.Certificate, 
 		i.leaves.Add(name, l)
 		return l.cert, nil
 	})
-	select {
-	case <-ctx.Done():
-		return nil, fmt.Errorf("mitm: waiting for the certificate of %s: %w", name, context.Cause(ctx))
-	case result := <-signed:
-		if result.Err != nil {
-			return nil, result.Err
-		}
-		return result.Val.(*tls.Certificate), nil
+	if err != nil {
+		return nil, err
 	}
+	return cert.(*tls.Certificate), nil
 }
 
 // GetCertificate makes the issuer usable as the field of that name in a
@@ -209,15 +211,10 @@ func (i *CertIssuer) sign(name string, addr netip.Addr, now time.Time) (*leaf, e
 	if err != nil {
 		return nil, fmt.Errorf("mitm: signing a certificate for %s: %w", name, err)
 	}
-	parsed, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, fmt.Errorf("mitm: signing a certificate for %s: %w", name, err)
-	}
 	l := &leaf{
 		cert: &tls.Certificate{
 			Certificate: append([][]byte{der}, i.above...),
 			PrivateKey:  i.key,
-			Leaf:        parsed,
 		},
 		renewAt: template.NotAfter,
 	}

@@ -37,7 +37,7 @@ func TestIssue(t *testing.T) {
 			for _, name := range []string{host, "localhost", "under_score.example", "-odd-.example", "xn--bcher-kva.example", "192.0.2.1", "2001:db8::1"} {
 				cert, err := issuer.Issue(t.Context(), name)
 				require.NoError(t, err)
-				leaf := cert.Leaf
+				leaf := leafOf(cert)
 				require.Len(t, cert.Certificate, 1, "a root is not sent")
 				assert.Equal(t, leaf.Raw, cert.Certificate[0])
 				_, err = leaf.Verify(x509.VerifyOptions{Roots: pool(ca.Certificate), DNSName: name})
@@ -127,7 +127,7 @@ func TestIssueValidity(t *testing.T) {
 				issuer := &mitm.CertIssuer{CA: ca, Validity: c.validity}
 				cert, err := issuer.Issue(t.Context(), host)
 				require.NoError(t, err)
-				first := cert.Leaf
+				first := leafOf(cert)
 				assert.Equal(t, time.Now().Add(c.want).UTC(), first.NotAfter)
 				assert.Equal(t, time.Now().Add(-day).UTC(), first.NotBefore)
 				assert.LessOrEqual(t, first.NotAfter.Sub(first.NotBefore), 398*day)
@@ -135,19 +135,19 @@ func TestIssueValidity(t *testing.T) {
 				time.Sleep(c.want*3/4 - time.Second)
 				cert, err = issuer.Issue(t.Context(), host)
 				require.NoError(t, err)
-				assert.Same(t, first, cert.Leaf)
+				assert.Equal(t, first, leafOf(cert))
 				time.Sleep(2 * time.Second)
 				cert, err = issuer.Issue(t.Context(), host)
 				require.NoError(t, err)
 				if name == "past the CA" {
-					assert.Same(t, first, cert.Leaf, "a new one would not last longer")
+					assert.Equal(t, first, leafOf(cert), "a new one would not last longer")
 					time.Sleep(c.want)
 					_, err = issuer.Issue(t.Context(), host)
 					assert.ErrorContains(t, err, "has expired (on ")
 					return
 				}
-				assert.NotEqual(t, first.SerialNumber, cert.Leaf.SerialNumber)
-				assert.Equal(t, time.Now().Add(c.want).UTC(), cert.Leaf.NotAfter)
+				assert.NotEqual(t, first.SerialNumber, leafOf(cert).SerialNumber)
+				assert.Equal(t, time.Now().Add(c.want).UTC(), leafOf(cert).NotAfter)
 			})
 		})
 	}
@@ -155,7 +155,7 @@ func TestIssueValidity(t *testing.T) {
 		ca := issue(t, nil, nil) // since an hour ago
 		cert, err := (&mitm.CertIssuer{CA: ca}).Issue(t.Context(), host)
 		require.NoError(t, err)
-		assert.Equal(t, ca.Certificate.NotBefore, cert.Leaf.NotBefore)
+		assert.Equal(t, ca.Certificate.NotBefore, leafOf(cert).NotBefore)
 	})
 }
 
@@ -174,7 +174,7 @@ func TestIssueSendsTheChain(t *testing.T) {
 	require.Len(t, cert.Certificate, 3)
 	assert.Equal(t, lower.Certificate.Raw, cert.Certificate[1])
 	assert.Equal(t, upper.Certificate.Raw, cert.Certificate[2])
-	_, err = cert.Leaf.Verify(x509.VerifyOptions{
+	_, err = leafOf(cert).Verify(x509.VerifyOptions{
 		DNSName: host, Roots: pool(root.Certificate), Intermediates: pool(lower.Certificate, upper.Certificate)})
 	assert.NoError(t, err)
 }
@@ -184,9 +184,9 @@ func TestIssueOddAuthorities(t *testing.T) {
 	ca := issue(t, nil, func(c *x509.Certificate) { c.Subject.CommonName = host })
 	cert, err := (&mitm.CertIssuer{CA: ca}).Issue(t.Context(), host)
 	require.NoError(t, err)
-	assert.Empty(t, cert.Leaf.Subject.String())
-	assert.NotEmpty(t, cert.Leaf.AuthorityKeyId)
-	_, err = cert.Leaf.Verify(x509.VerifyOptions{Roots: pool(ca.Certificate), DNSName: host})
+	assert.Empty(t, leafOf(cert).Subject.String())
+	assert.NotEmpty(t, leafOf(cert).AuthorityKeyId)
+	_, err = leafOf(cert).Verify(x509.VerifyOptions{Roots: pool(ca.Certificate), DNSName: host})
 	assert.NoError(t, err)
 }
 
@@ -209,25 +209,30 @@ func TestIssueSignsOnce(t *testing.T) {
 		signer := &slowSigner{Signer: ca.Signer, delay: time.Second}
 		issuer := &mitm.CertIssuer{CA: &mitm.CA{Certificate: ca.Certificate, Signer: signer}}
 		impatient, cancel := context.WithCancel(t.Context())
+		certs := make([]*tls.Certificate, 100)
 		var wg sync.WaitGroup
-		for i := range 100 {
+		for i := range certs {
 			wg.Go(func() {
 				ctx := t.Context()
 				if i%2 == 0 {
 					ctx = impatient
 				}
-				_, err := issuer.Issue(ctx, []string{host, "WWW.example.com."}[i/2%2])
-				if i%2 == 0 {
-					assert.ErrorIs(t, err, context.Canceled)
-				} else {
-					assert.NoError(t, err)
-				}
+				var err error
+				certs[i], err = issuer.Issue(ctx, []string{host, "WWW.example.com."}[i/2%2])
+				assert.NoError(t, err)
 			})
 		}
 		synctest.Wait()
-		cancel()
+		cancel() // fails nobody
 		wg.Wait()
 		assert.EqualValues(t, 1, signer.n.Load())
+		for _, cert := range certs {
+			assert.Same(t, certs[0], cert)
+		}
+		_, err := issuer.Issue(impatient, host)
+		assert.NoError(t, err, "it is in the cache")
+		_, err = issuer.Issue(impatient, "new.example")
+		assert.ErrorIs(t, err, context.Canceled)
 	})
 }
 
@@ -295,7 +300,7 @@ func FuzzIssue(f *testing.F) {
 			assert.Less(t, len(err.Error()), 2000)
 			return
 		}
-		leaf := cert.Leaf
+		leaf := leafOf(cert)
 		verify := x509.VerifyOptions{Roots: roots}
 		switch {
 		case len(leaf.IPAddresses) == 1:

@@ -36,6 +36,10 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+func leafOf(cert *tls.Certificate) *x509.Certificate {
+	return must(x509.ParseCertificate(cert.Certificate[0]))
+}
+
 func pool(certs ...*x509.Certificate) *x509.CertPool {
 	p := x509.NewCertPool()
 	for _, c := range certs {
