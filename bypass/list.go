@@ -12,17 +12,15 @@ import (
 // The zero value has no rules and matches nothing. A nil *List is what is left
 // of a [Parse] whose error nobody looked at: it answers [ErrNotLoaded].
 //
-// Match allocates nothing for names in ASCII, and its cost does not grow with
-// the number of rules, but for two kinds: address ranges take a binary search,
-// and patterns that end in a wildcard, or whose last star stands in the last
-// label, are tried one by one.
+// Match allocates nothing for names in ASCII; the package comment says what its
+// time grows with.
 type List struct {
 	n int // rules as given
 
 	// names has an entry for each name that a rule is about. The entry's two
 	// low bits are the where of the rules without a port; the others are an
 	// index into extras, 0 for none.
-	names  names
+	names  table
 	extras []extra
 	// Bit n of a mask is set when there are names of n labels (the last bit: or
 	// more) with the where in question. It saves most looks into names.
@@ -198,11 +196,10 @@ func fold(buf *[maxName]byte, name string) (labels int) {
 	labels = 1
 	for i := range len(name) {
 		c := lower(name[i])
-		if c == 0 {
-			return 0
-		}
 		if c == '.' {
 			labels++
+		} else if c == 0 {
+			return 0
 		}
 		buf[i] = c
 	}

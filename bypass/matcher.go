@@ -77,8 +77,9 @@ var (
 	// if the target were known better. It is the error for a target without
 	// any name, when there are rules; for one without a port, when only rules
 	// with a port match its names; and for one with a name that is not a host
-	// name: an IDN that IDNA refuses, an empty last label, a control character
-	// or a space, more than 253 bytes. Test for it with errors.Is.
+	// name: an internationalised one that IDNA refuses, one that ends in two
+	// dots, has other characters than letters, digits, hyphens, underscores and
+	// dots, or more than 253 bytes. Test for it with errors.Is.
 	ErrTarget = errors.New("bypass: target cannot be judged")
 
 	errNoName  = fmt.Errorf("%w: it has no name", ErrTarget)

@@ -114,7 +114,7 @@ func (l *List) add(r *rule) error {
 	case r.glob == "*":
 		l.everything = append(l.everything, r.ports)
 	case r.glob != "":
-		return l.addGlob(glob{r.glob, r.ports})
+		return l.addGlob(glob{strings.Clone(r.glob), r.ports}) // not the text it was cut from
 	default:
 		return l.addName(r)
 	}

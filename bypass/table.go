@@ -5,11 +5,11 @@ import (
 	"hash/maphash"
 )
 
-// names maps domain names to entries. It is a hash table of its own because of
+// table maps domain names to entries. It is a hash table of its own because of
 // the long lists: a look costs one cache miss, and one more on a hit, where Go's
 // map costs three to five; it takes two thirds of the memory; and it holds no
 // pointers for the garbage collector to follow. The zero value is empty.
-type names struct {
+type table struct {
 	seed maphash.Seed
 	// slots is searched from the place that a name's hash says, up to the first
 	// zero. The upper half of a slot is that of the hash, the lower half is
@@ -26,7 +26,7 @@ const (
 )
 
 // get answers 0 for a name that is not there.
-func (t *names) get(name []byte) entry {
+func (t *table) get(name []byte) entry {
 	if t.n == 0 {
 		return 0
 	}
@@ -41,7 +41,7 @@ func (t *names) get(name []byte) entry {
 }
 
 // set gives name an entry. It answers false when the table is full.
-func (t *names) set(name string, e entry) bool {
+func (t *table) set(name string, e entry) bool {
 	if (t.n+1)*4 > len(t.slots)*3 {
 		t.grow()
 	}
@@ -69,7 +69,7 @@ func slot(h uint64, at int) uint64 { return h>>32<<32 | uint64(at+1) }
 
 // same says whether slot s is that of name, whose hash is h, and where its
 // record begins.
-func (t *names) same(s, h uint64, name []byte) (at int, ok bool) {
+func (t *table) same(s, h uint64, name []byte) (at int, ok bool) {
 	if s>>32 != h>>32 {
 		return 0, false
 	}
@@ -78,13 +78,13 @@ func (t *names) same(s, h uint64, name []byte) (at int, ok bool) {
 }
 
 // name is the name of the record that begins at at.
-func (t *names) name(at int) []byte {
+func (t *table) name(at int) []byte {
 	start := at + recordHead
 	return t.records[start : start+int(t.records[at+4])]
 }
 
 // grow doubles the slots.
-func (t *names) grow() {
+func (t *table) grow() {
 	if t.slots == nil {
 		t.seed = maphash.MakeSeed()
 	}
