@@ -1,9 +1,6 @@
 package sniff
 
-import (
-	"errors"
-	"slices"
-)
+import "errors"
 
 // A ClientHello is what a TLS client says first (RFC 8446 section 4.1.2, RFC 5246
 // section 7.4.1.2, SSL 3.0 in RFC 6101), as sent: every value in its order, GREASE
@@ -189,7 +186,7 @@ func (h *ClientHello) readALPN(c cursor) bool {
 			return false
 		}
 		if len(protocols) == cap(protocols) { // once, for all that can follow
-			protocols = slices.Grow(protocols, 1+len(c)/2)
+			protocols = append(make([]string, 0, len(protocols)+1+len(c)/2), protocols...)
 		}
 		protocols = append(protocols, protocolName(name))
 	}

@@ -1,7 +1,5 @@
 package sniff
 
-import "slices"
-
 // maxKnownExtensions is beyond what any client sends; the registry has some seventy types.
 const maxKnownExtensions = 256
 
@@ -21,7 +19,7 @@ func readExtensions(c *cursor, list []Extension) ([]Extension, bool) {
 			return nil, false
 		}
 		if len(list) == cap(list) { // once, for all that can follow
-			list = slices.Grow(list, 1+len(b)/4)
+			list = append(make([]Extension, 0, len(list)+1+len(b)/4), list...)
 		}
 		list = append(list, Extension{Type: extensionType, Data: data})
 	}
