@@ -209,6 +209,7 @@ func TestAsyncGathersBatches(t *testing.T) {
 			time.Sleep(10*time.Millisecond + time.Microsecond)
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		assert.Equal(t, []int{5, 5}, b.sizes)
 		assert.Equal(t, 50*time.Millisecond, b.at[0].Sub(began))
 

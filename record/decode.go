@@ -13,9 +13,16 @@ import (
 // GOST can be read too. The names of a header section come back in canonical case
 // and in the order of the JSON, the field lines of a name together.
 func (r *Record) UnmarshalJSON(b []byte) error {
+	if err := r.decode(b); err != nil {
+		return fmt.Errorf("record: %w", err)
+	}
+	return nil
+}
+
+func (r *Record) decode(b []byte) error {
 	var j recordJSON
 	if err := json.Unmarshal(b, &j); err != nil {
-		return fmt.Errorf("record: %w", err)
+		return err
 	}
 	*r = Record{
 		Service: j.Service, Network: j.Network,
@@ -109,6 +116,7 @@ type (
 		JA3               string   `json:"ja3"`
 		JA4               string   `json:"ja4"`
 		Intercepted       bool     `json:"intercepted"`
+		NotOpened         string   `json:"notOpened"`
 	}
 
 	dnsJSON struct {
@@ -162,7 +170,7 @@ func (j *tlsJSON) section() *TLS {
 		ServerName: j.ServerName, CipherSuite: j.CipherSuite,
 		CompressionMethod: j.CompressionMethod, Proto: j.Proto, Version: j.Version,
 		ClientHello: j.ClientHello, ServerHello: j.ServerHello,
-		JA3: j.JA3, JA4: j.JA4, Intercepted: j.Intercepted,
+		JA3: j.JA3, JA4: j.JA4, Intercepted: j.Intercepted, NotOpened: j.NotOpened,
 	}
 }
 

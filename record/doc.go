@@ -80,6 +80,7 @@
 //	websocket.truncated     the payload was cut at the cap
 //	tls.ja3, tls.ja4        fingerprints of the ClientHello
 //	tls.intercepted         the TLS was opened by us
+//	tls.notOpened           why it was not, where TLS is opened at all
 //
 // # What this package does not do
 //

@@ -123,6 +123,7 @@ func (e *encoder) tls(t *TLS) {
 	e.strSet("ja3", t.JA3)
 	e.strSet("ja4", t.JA4)
 	e.boolSet("intercepted", t.Intercepted)
+	e.strSet("notOpened", t.NotOpened)
 	e.b = append(e.b, '}')
 }
 

@@ -22,11 +22,15 @@ var ErrLineTooLong = errors.New("record: line too long")
 // next. Empty lines are skipped. An error of r itself is yielded as it is, and is
 // the last. The records are the caller's; memory is bounded by MaxLine.
 func Read(r io.Reader) iter.Seq2[*Record, error] {
+	return read(r, MaxLine)
+}
+
+func read(r io.Reader, maxLine int) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
 		br := bufio.NewReaderSize(r, 64<<10)
 		var buf []byte
 		for number := 1; ; number++ {
-			line, err := readLine(br, buf[:0])
+			line, err := readLine(br, buf[:0], maxLine)
 			buf = line
 			if err != nil && err != io.EOF && err != ErrLineTooLong {
 				yield(nil, err)
@@ -35,7 +39,7 @@ func Read(r io.Reader) iter.Seq2[*Record, error] {
 			if line = bytes.TrimSpace(line); len(line) > 0 || err == ErrLineTooLong {
 				rec, bad := decodeLine(line, err)
 				if bad != nil {
-					bad = fmt.Errorf("line %d: %w", number, bad)
+					bad = fmt.Errorf("record: line %d: %w", number, bad)
 				}
 				if !yield(rec, bad) {
 					return
@@ -67,10 +71,10 @@ func decodeLine(line []byte, err error) (*Record, error) {
 		return nil, err
 	}
 	if line[0] != '{' {
-		return nil, errors.New("record: not a JSON object")
+		return nil, errors.New("not a JSON object")
 	}
 	r := new(Record)
-	if err := r.UnmarshalJSON(line); err != nil {
+	if err := r.decode(line); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -78,11 +82,11 @@ func decodeLine(line []byte, err error) (*Record, error) {
 
 // readLine appends the next line to buf, or io.EOF and what there was before it.
 // Of a line that is too long it reads and drops the rest.
-func readLine(br *bufio.Reader, buf []byte) ([]byte, error) {
+func readLine(br *bufio.Reader, buf []byte, maxLine int) ([]byte, error) {
 	long := false
 	for {
 		part, err := br.ReadSlice('\n')
-		if long = long || len(buf)+len(part) > MaxLine; !long {
+		if long = long || len(buf)+len(part) > maxLine; !long {
 			buf = append(buf, part...)
 		}
 		switch {

@@ -16,4 +16,5 @@ type TLS struct {
 	JA3         string // "ja3": fingerprint of the ClientHello; the key is absent when empty
 	JA4         string // "ja4": fingerprint of the ClientHello; the key is absent when empty
 	Intercepted bool   // "intercepted": the connection was opened by us; the key is absent when false
+	NotOpened   string // "notOpened": why it was not, where connections are opened at all, such as "bypass"; the key is absent when empty
 }
