@@ -1,0 +1,205 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/proxyglass/proxyglass/bypass"
+	"github.com/proxyglass/proxyglass/record"
+	"github.com/proxyglass/proxyglass/sniff"
+)
+
+// A Flow is one layer of a connection under observation: the connection as it
+// came, what was inside its TLS, or what passes behind a CONNECT in it.
+type Flow struct {
+	pipeline       *Pipeline
+	session        *session
+	layer          *layer
+	client, server *sniff.Conn
+
+	base    record.Record // what all records of this flow share
+	target  bypass.Target
+	scheme  string       // of the HTTP inside: "https" behind TLS
+	connect *record.HTTP // the CONNECT that led here, for a record of its own if nothing else comes
+	skipIn  int64        // bytes of the relay that passed before this flow began
+	skipOut int64
+
+	mu       sync.Mutex // guards what the two directions agree on
+	settled  bool       // what is spoken is known, or given up
+	observer *Observer  // nil: nobody looks
+
+	whole atomic.Bool // counted as busy as a whole
+}
+
+// layer is what all flows of one relay share.
+type layer struct {
+	next func(context.Context) error // what comes behind the relay that a parser stopped
+}
+
+func (p *Pipeline) newFlow(client, server *sniff.Conn, s *session) *Flow {
+	p.init()
+	f := &Flow{pipeline: p, session: s, layer: &layer{}, client: client, server: server, connect: s.Connect}
+	f.base = record.Record{
+		Service: or(p.Service, "proxyglass"), Network: or(s.Network, "tcp"),
+		Remote: s.Remote, Local: s.Local, ClientIP: s.ClientIP, ClientID: s.ClientID,
+		Host: s.Host, Labels: p.Labels, SID: s.ID, Time: s.Start,
+	}
+	b := &f.base
+	if b.Remote == "" {
+		b.Remote = client.RemoteAddr().String()
+	}
+	if b.Local == "" {
+		b.Local = client.LocalAddr().String()
+	}
+	b.Client = b.Remote
+	if b.ClientIP == "" {
+		b.ClientIP = hostOf(b.Remote)
+	}
+	if server != nil {
+		b.Src, b.Dst = server.LocalAddr().String(), server.RemoteAddr().String()
+	}
+	b.Host = or(b.Host, b.Dst)
+	b.Route = or(s.Route, b.Host)
+	if s.Connect != nil {
+		b.Proto = "http"
+	}
+	f.target = targetOf(b.Network, b.Host, b.Dst)
+	return f
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// hostOf is addr without its port, or addr where it has none.
+func hostOf(addr string) string {
+	if host, _, err := net.SplitHostPort(addr); err == nil {
+		return host
+	}
+	return addr
+}
+
+func targetOf(network, host, dialled string) bypass.Target {
+	t := bypass.Target{Network: network, Host: hostOf(host)}
+	if _, port, err := net.SplitHostPort(host); err == nil {
+		n, _ := strconv.ParseUint(port, 10, 16)
+		t.Port = uint16(n)
+	}
+	if ap, err := netip.ParseAddrPort(dialled); err == nil {
+		t.Addr = ap.Addr().Unmap()
+		if t.Port == 0 {
+			t.Port = ap.Port()
+		}
+	}
+	return t
+}
+
+// Record returns a record with all that is known of the flow, Time being start,
+// to be completed and given to Emit.
+func (f *Flow) Record(start time.Time) *record.Record {
+	r := f.base
+	r.Time = start
+	return &r
+}
+
+// Emit hands r to the pipeline's recorder. It does not wait. r must not be
+// changed any more.
+func (f *Flow) Emit(r *record.Record) {
+	r.Seq = f.session.seq.Add(1)
+	if q := f.pipeline.queue; q != nil {
+		q.Record(context.Background(), r)
+	}
+}
+
+// Client and Server are the two connections of this layer. A protocol's
+// observer has no business reading or writing them.
+func (f *Flow) Client() net.Conn { return f.client }
+
+// Server is the connection to the origin. See Client.
+func (f *Flow) Server() net.Conn { return f.server }
+
+// serve relays until the end, layer by layer.
+func (f *Flow) serve(ctx context.Context) error {
+	var up, down sniff.Parser
+	if !f.pipeline.NoSniff || f.session.forward != nil {
+		up = func(r io.Reader) error { return f.up(ctx, r.(*sniff.Reader)) }
+		down = func(r io.Reader) error { return f.down(r.(*sniff.Reader)) }
+	} else {
+		f.busyUntilEnd()
+	}
+	t, err := sniff.Relay(ctx, f.client, f.server, up, down)
+	f.complain(t)
+	f.finish(t)
+	if f.layer.next != nil && ctx.Err() == nil {
+		return f.layer.next(ctx)
+	}
+	return err
+}
+
+// complain logs what only a fault of ours can have caused.
+func (f *Flow) complain(t sniff.Traffic) {
+	for _, err := range []error{t.Up.Parser, t.Down.Parser} {
+		var p *sniff.PanicError
+		if errors.As(err, &p) {
+			f.pipeline.logger().Error("a parser panicked; the connection went on unobserved",
+				"sid", f.base.SID, "host", f.base.Host, "panic", p.Value, "stack", string(p.Stack))
+		}
+	}
+}
+
+// busyUntilEnd counts the flow as busy as long as it lasts: there is no telling
+// when it is idle.
+func (f *Flow) busyUntilEnd() {
+	if !f.whole.Swap(true) {
+		f.session.busy.Add(1)
+	}
+}
+
+// finish completes the records of a flow that has ended.
+func (f *Flow) finish(t sniff.Traffic) {
+	if f.whole.Load() {
+		f.session.busy.Add(-1)
+	}
+	t.Up.Bytes -= f.skipIn
+	t.Down.Bytes -= f.skipOut
+	if f.observer == nil {
+		f.recordWhole(t, "")
+		return
+	}
+	if f.observer.Done != nil {
+		f.observer.Done(t)
+	}
+}
+
+// recordWhole makes the one record of a flow in which nothing finer was seen.
+func (f *Flow) recordWhole(t sniff.Traffic, why string) {
+	r := f.Record(f.base.Time)
+	r.HTTP = f.connect
+	r.InputBytes, r.OutputBytes = t.Up.Bytes, t.Down.Bytes
+	r.Duration = time.Since(r.Time)
+	timings := f.session.timings(r.Time)
+	r.Timings = &timings
+	r.Err = or(r.Err, or(why, endError(t)))
+	f.Emit(r)
+}
+
+// endError says how a relay ended out of order, "" if it did not.
+func endError(t sniff.Traffic) string {
+	switch {
+	case t.Down.End != nil:
+		return "server to client: " + t.Down.End.Error()
+	case t.Up.End != nil:
+		return "client to server: " + t.Up.End.Error()
+	}
+	return ""
+}

@@ -1,0 +1,150 @@
+package proxy
+
+import (
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/proxyglass/proxyglass/record"
+	"github.com/proxyglass/proxyglass/sniff"
+)
+
+// forward turns the requests that a client sends to a forward proxy into those
+// that the origin understands (RFC 9112 section 3.2.2). It belongs to one
+// origin: a request for another one, or one that is not to be forwarded, makes
+// the relay stop, and the front-end look at it again.
+type forward struct {
+	host  string                           // host:port that the connection goes to
+	admit func(head *sniff.HTTP1Head) bool // whether the client may (still) use us
+}
+
+// rewrite returns the head to send in the place of head, which was n bytes
+// long, or false if it is none for this origin.
+func (f *forward) rewrite(head *sniff.HTTP1Head, n int) ([]byte, bool) {
+	target, ok := parseAbsolute(head.Target)
+	if !ok || target.host != f.host || f.admit != nil && !f.admit(head) {
+		return nil, false
+	}
+	b := make([]byte, 0, n)
+	b = append(b, head.Method...)
+	b = append(b, ' ')
+	b = append(b, originForm(head.Method, target.rest)...)
+	b = append(b, ' ')
+	b = append(b, head.Proto...)
+	b = append(b, "\r\n"...)
+	return appendFields(b, head, target.authority), true
+}
+
+// originForm is the target without scheme and authority.
+func originForm(method, rest string) string {
+	switch {
+	case rest == "" && method == "OPTIONS":
+		return "*"
+	case rest == "":
+		return "/"
+	case rest[0] == '?':
+		return "/" + rest
+	}
+	return rest
+}
+
+// appendFields copies the field lines byte for byte but for those that are
+// meant for us, and a Host that the target overrules.
+func appendFields(b []byte, head *sniff.HTTP1Head, authority string) []byte {
+	hosted, skipping := false, false
+	for line := range head.Lines() {
+		if line[0] == ' ' || line[0] == '\t' { // folded: belongs to the line before
+			if !skipping {
+				b = append(b, line...)
+			}
+			continue
+		}
+		name, _, _ := strings.Cut(line, ":")
+		name = strings.TrimRight(name, " \t")
+		skipping = strings.EqualFold(name, "proxy-connection") || strings.EqualFold(name, "proxy-authorization")
+		if strings.EqualFold(name, "host") && (hosted || head.Host != authority) {
+			skipping = true
+			if !hosted {
+				b = appendHost(b, authority)
+			}
+		}
+		hosted = hosted || strings.EqualFold(name, "host")
+		if !skipping {
+			b = append(b, line...)
+		}
+	}
+	if !hosted && head.Proto != "HTTP/1.0" {
+		b = appendHost(b, authority)
+	}
+	return append(b, "\r\n"...)
+}
+
+func appendHost(b []byte, authority string) []byte {
+	b = append(b, "Host: "...)
+	b = append(b, authority...)
+	return append(b, "\r\n"...)
+}
+
+// withoutCredentials leaves out what a client says to authenticate with us.
+func withoutCredentials(h record.Header) record.Header {
+	for i := range h {
+		if strings.EqualFold(h[i].Name, "proxy-authorization") {
+			kept := append(record.Header(nil), h[:i]...)
+			for _, f := range h[i+1:] {
+				if !strings.EqualFold(f.Name, "proxy-authorization") {
+					kept = append(kept, f)
+				}
+			}
+			return kept
+		}
+	}
+	return h
+}
+
+// absolute is a target in absolute-form (RFC 9112 section 3.2.2).
+type absolute struct {
+	host      string // host:port to dial
+	authority string // as sent, without userinfo
+	rest      string // path and query as sent
+}
+
+// parseAbsolute takes an http target apart without altering its parts.
+func parseAbsolute(target string) (absolute, bool) {
+	const scheme = "http://"
+	if len(target) <= len(scheme) || !strings.EqualFold(target[:len(scheme)], scheme) {
+		return absolute{}, false
+	}
+	rest := target[len(scheme):]
+	authority := rest
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		authority, rest = rest[:i], rest[i:]
+	} else {
+		rest = ""
+	}
+	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
+		authority = authority[i+1:] // RFC 9110 section 4.2.4: not to be forwarded
+	}
+	host, ok := hostPort(authority, "80")
+	if i := strings.IndexByte(rest, '#'); i >= 0 {
+		rest = rest[:i]
+	}
+	return absolute{host: host, authority: authority, rest: rest}, ok
+}
+
+// hostPort completes an authority to what can be dialled. Port "" means that
+// the authority must name one.
+func hostPort(authority, port string) (string, bool) {
+	u := url.URL{Host: authority}
+	host := u.Hostname()
+	if p := u.Port(); p != "" {
+		port = p
+	}
+	if host == "" || port == "" || strings.ContainsAny(host, " \t/\\@?#") {
+		return "", false
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return "", false
+	}
+	return net.JoinHostPort(host, port), true
+}

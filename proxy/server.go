@@ -1,0 +1,256 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/net/netutil"
+
+	"github.com/proxyglass/proxyglass/sniff"
+)
+
+// ErrServerClosed is returned by Serve and ListenAndServe after Shutdown or
+// Close.
+var ErrServerClosed = errors.New("proxy: server closed")
+
+// A Server accepts clients, learns from its Front where they want to go, dials
+// and hands both connections to its Pipeline. The zero value is an HTTP proxy
+// that records nothing.
+//
+// Its fields must not change once it serves.
+type Server struct {
+	// Pipeline looks at what passes. Nil: one of zero value, which relays.
+	Pipeline *Pipeline
+	// Front learns the target. Nil: an HTTP proxy that is open to everybody.
+	Front Front
+	// Dial connects to the target. Nil: a net.Dialer with DialTimeout.
+	Dial DialFunc
+	// DialTimeout bounds each dial, also one by Dial. Zero: 30 s.
+	DialTimeout time.Duration
+	// MaxConns bounds how many clients are served at once; others wait to be
+	// accepted. Zero: no bound.
+	MaxConns int
+	// Logger is told what ends connections. Nil: quiet.
+	Logger *slog.Logger
+
+	init    sync.Once
+	ctx     context.Context
+	cancel  context.CancelFunc
+	plain   *Pipeline // in the place of a nil Pipeline
+	mu      sync.Mutex
+	closed  bool
+	ports   map[net.Listener]struct{}
+	clients map[*client]struct{}
+	gone    chan struct{} // closed, and made anew, when a client has gone
+}
+
+// A client is one accepted connection.
+type client struct {
+	conn    *sniff.Conn
+	session *session // nil while the front listens
+	mu      sync.Mutex
+}
+
+// ListenAndServe is an HTTP proxy on addr that looks with p, until ctx ends. It
+// then waits for running exchanges, for up to five seconds, and flushes p.
+func ListenAndServe(ctx context.Context, addr string, p *Pipeline) error {
+	s := &Server{Pipeline: p}
+	stopped := make(chan struct{})
+	unhook := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		s.Shutdown(bounded)
+		p.Close(bounded)
+	})
+	err := s.ListenAndServe(addr)
+	if !unhook() {
+		<-stopped
+		return ctx.Err()
+	}
+	return err
+}
+
+// ListenAndServe listens on the TCP address addr and serves. See Serve.
+func (s *Server) ListenAndServe(addr string) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	return s.Serve(l)
+}
+
+func (s *Server) setup() {
+	s.init.Do(func() {
+		s.ctx, s.cancel = context.WithCancel(context.Background())
+		s.ports, s.clients = map[net.Listener]struct{}{}, map[*client]struct{}{}
+		s.gone = make(chan struct{})
+		s.plain = s.Pipeline
+		if s.plain == nil {
+			s.plain = &Pipeline{}
+		}
+	})
+}
+
+// Serve accepts clients on l until it fails, or the server is closed: the error
+// is then ErrServerClosed. It closes l.
+func (s *Server) Serve(l net.Listener) error {
+	s.setup()
+	if s.MaxConns > 0 {
+		l = netutil.LimitListener(l, s.MaxConns)
+	}
+	defer l.Close()
+	if !s.add(l) {
+		return ErrServerClosed
+	}
+	defer s.remove(l)
+	for pause := time.Duration(0); ; {
+		c, err := l.Accept()
+		if err == nil {
+			pause = 0
+			s.start(c)
+			continue
+		}
+		if s.isClosed() {
+			return ErrServerClosed
+		}
+		var temporary interface{ Temporary() bool }
+		if !errors.As(err, &temporary) || !temporary.Temporary() {
+			return err
+		}
+		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+		s.log("accept failed; trying again", "err", err, "in", pause)
+		time.Sleep(pause)
+	}
+}
+
+func (s *Server) log(msg string, args ...any) {
+	if s.Logger != nil {
+		s.Logger.Info(msg, args...)
+	}
+}
+
+// start serves a client on a goroutine of its own.
+func (s *Server) start(conn net.Conn) {
+	c := &client{conn: sniff.NewConn(conn)}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		conn.Close()
+		return
+	}
+	s.clients[c] = struct{}{}
+	s.mu.Unlock()
+	go func() {
+		defer func() {
+			conn.Close()
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			delete(s.clients, c)
+			close(s.gone)
+			s.gone = make(chan struct{})
+		}()
+		if err := s.serve(s.ctx, c); err != nil && !errors.Is(err, io.EOF) {
+			s.log("connection ended", "client", conn.RemoteAddr().String(), "err", err)
+		}
+	}()
+}
+
+// serve brings one client to its targets, one after the other.
+func (s *Server) serve(ctx context.Context, c *client) error {
+	front := s.Front
+	if front == nil {
+		front = &HTTP{}
+	}
+	var last *session
+	for {
+		req, err := front.Accept(ctx, c.conn)
+		if err != nil {
+			return err
+		}
+		ses := s.session(c, req, last)
+		last = ses
+		ses.busy.Add(1)
+		server, err := s.dial(ctx, req)
+		if err != nil {
+			again := s.refuse(c, req, ses, err)
+			ses.busy.Add(-1)
+			if !again {
+				return err
+			}
+			continue
+		}
+		ses.Dialled = time.Now()
+		if req.Granted != nil {
+			err = req.Granted()
+		}
+		if err == nil {
+			f := s.plain.newFlow(c.conn, sniff.NewConn(server), ses)
+			ses.busy.Add(-1)
+			err = f.serve(ctx)
+		}
+		server.Close()
+		if err != nil || !ses.again {
+			return err
+		}
+	}
+}
+
+// session begins what a request is about. Further ones on the same connection
+// go under the same id.
+func (s *Server) session(c *client, req *Request, last *session) *session {
+	known := Session{
+		Network: req.Network, Host: req.Host, ClientID: req.ClientID, Connect: req.Connect,
+		Remote: c.conn.RemoteAddr().String(), Local: c.conn.LocalAddr().String(),
+	}
+	if last != nil {
+		known.ID = last.ID
+	}
+	ses := newSession(known)
+	if last != nil {
+		ses.seq.Store(last.seq.Load())
+	}
+	ses.forward = req.forward
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.session = ses
+	return ses
+}
+
+func (s *Server) dial(ctx context.Context, req *Request) (net.Conn, error) {
+	timeout := s.DialTimeout
+	if timeout <= 0 {
+		timeout = 30 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	dial := s.Dial
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	return dial(ctx, or(req.Network, "tcp"), req.Host)
+}
+
+// refuse tells the client that its target cannot be had, and records it. It
+// reports whether the client may ask for something else.
+func (s *Server) refuse(c *client, req *Request, ses *session, why error) bool {
+	again := req.Refused != nil && req.Refused(why)
+	f := s.plain.newFlow(c.conn, nil, ses)
+	if section := req.request; section != nil {
+		f.connect, f.base.Proto = section, "http"
+	}
+	f.recordWhole(sniff.Traffic{}, why.Error())
+	return again
+}
+
+// idle reports whether c has nothing under way.
+func (c *client) idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.session == nil || c.session.busy.Load() == 0
+}
