@@ -98,15 +98,15 @@ func (d *direction) finish() {
 }
 
 // over tells the relay that this direction has nothing more to deliver. With
-// both so, nobody need wait for what may follow.
-func (d *direction) over() {
-	if d.isOver {
-		return
+// both so, nobody need wait for what may follow: that is what it returns.
+func (d *direction) over() (both bool) {
+	if !d.isOver {
+		d.isOver = true
+		if d.relay.over.Add(1) == 2 {
+			d.opposite().r.interrupt()
+		}
 	}
-	d.isOver = true
-	if d.relay.over.Add(1) == 2 {
-		d.opposite().r.interrupt()
-	}
+	return d.relay.over.Load() == 2
 }
 
 // restore takes back what was set on the connections to interrupt them.

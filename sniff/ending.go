@@ -22,8 +22,7 @@ func (d *direction) passEnd() error {
 		return ErrCut
 	}
 	d.halfClose(r.dst) // TLS, close_notify
-	d.over()
-	if d.waitForEOF() && r.dst.stream() != r.dst {
+	if !d.over() && d.waitForEOF() && r.dst.stream() != r.dst {
 		d.halfClose(r.dst.stream())
 	}
 	return nil
