@@ -92,6 +92,13 @@ func BenchmarkManyFields(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/field")
 		})
+		b.Run(fmt.Sprint("decode-", n), func(b *testing.B) {
+			text := r.AppendJSON(nil)
+			for b.Loop() {
+				_ = new(record.Record).UnmarshalJSON(text)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/field")
+		})
 	}
 }
 

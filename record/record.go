@@ -24,7 +24,7 @@ type Record struct {
 	ClientIP string // "clientIP": the client's IP address without a port
 	ClientID string // "clientID": name of the authenticated client; the key is absent when empty
 
-	Labels map[string]string // "labels": whatever the embedding program adds; the key is absent when empty
+	Labels map[string]string // "labels": whatever the embedding program adds, its keys in UTF-8; the key is absent when empty
 
 	HTTP      *HTTP      // "http": nil when there was no HTTP
 	WebSocket *WebSocket // "websocket": nil unless the record is about a frame
