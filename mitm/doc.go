@@ -65,7 +65,7 @@
 // A [Terminator] does the two handshakes: the origin's first, with the server
 // name and the protocols (ALPN, RFC 7301) that the client has sent, and then the
 // client's, with the protocol that the origin has chosen. The origin's
-// certificate is verified as the client would have done it, which now cannot. A
+// certificate is verified, as the client can no longer do that itself. A
 // [HandshakeError] names the side that failed; when it is the origin's, the
 // client can still be told.
 //

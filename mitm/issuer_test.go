@@ -185,9 +185,17 @@ func TestIssueOddAuthorities(t *testing.T) {
 	cert, err := (&mitm.CertIssuer{CA: ca}).Issue(t.Context(), host)
 	require.NoError(t, err)
 	assert.Empty(t, leafOf(cert).Subject.String())
-	assert.NotEmpty(t, leafOf(cert).AuthorityKeyId)
 	_, err = leafOf(cert).Verify(x509.VerifyOptions{Roots: pool(ca.Certificate), DNSName: host})
 	assert.NoError(t, err)
+}
+
+// A CA whose certificate does not identify its key: the leaf still does.
+func TestIssueAuthorityKeyID(t *testing.T) {
+	ca := issue(t, nil, nil)
+	ca.Certificate.SubjectKeyId = nil
+	cert, err := (&mitm.CertIssuer{CA: ca}).Issue(t.Context(), host)
+	require.NoError(t, err)
+	assert.Len(t, leafOf(cert).AuthorityKeyId, 20)
 }
 
 // slowSigner counts and delays.

@@ -402,6 +402,7 @@ func TestTerminateResumes(t *testing.T) {
 			verified := 0
 			r.term.Upstream.VerifyConnection = func(tls.ConnectionState) error { verified++; return nil }
 			originCfg := &tls.Config{Certificates: []tls.Certificate{r.originCert(host, nil)}, NextProtos: []string{"http/1.1"}, MaxVersion: version}
+			originCfg.SetSessionTicketKeys([][32]byte{{1}})
 			for i := range 2 {
 				o := r.run(t, t.Context(), host, clientCfg, originCfg)
 				require.NoError(t, o.err)
@@ -412,10 +413,14 @@ func TestTerminateResumes(t *testing.T) {
 				assert.NotEmpty(t, o.opened.ServerState.VerifiedChains)
 				assert.Equal(t, i+1, verified)
 			}
-			// What was agreed for one name is not taken for another.
+			// What was agreed for one name is not taken for another, even at
+			// one address, by a server that would.
 			if noSNI {
-				o := r.run(t, t.Context(), "other.example", clientCfg, originCfg)
-				requireOriginFailed(t, o, "other.example", "not for other.example")
+				other := originCfg.Clone()
+				other.Certificates = []tls.Certificate{r.originCert("other.example", nil)}
+				o := r.run(t, t.Context(), "other.example", clientCfg, other)
+				require.NoError(t, o.err)
+				assert.False(t, o.opened.ServerState.DidResume)
 			}
 		}
 	}
@@ -458,6 +463,7 @@ func (b *buffered) Buffered() int              { return len(b.head) }
 func (b *buffered) Read(p []byte) (int, error) {
 	if len(b.head) > 0 {
 		n := copy(p, b.head)
+		clear(b.head[:n]) // as a buffer that is used again
 		b.head = b.head[n:]
 		return n, nil
 	}
@@ -544,6 +550,23 @@ func TestTerminateHandshakeHookIsVerified(t *testing.T) {
 	}
 }
 
+// What is written at once goes out as one record, on both sides, from the
+// first byte on.
+func TestTerminateOneWriteOneRecord(t *testing.T) {
+	r := newRig(t)
+	o := r.run(t, t.Context(), host, r.clientTo(host), &tls.Config{Certificates: []tls.Certificate{r.originCert(host, nil)}})
+	require.NoError(t, o.err)
+	o.requireThrough(t)
+	for _, hop := range [][2]net.Conn{{o.opened.Client, o.client}, {o.opened.Server, o.origin}} {
+		go hop[0].Write(make([]byte, 16<<10))
+		raw := hop[1].(*tls.Conn).NetConn()
+		header := make([]byte, 5)
+		_, err := io.ReadFull(raw, header)
+		require.NoError(t, err)
+		assert.Greater(t, int(header[3])<<8|int(header[4]), 16<<10)
+	}
+}
+
 // One Terminator, many at once.
 func TestTerminateConcurrently(t *testing.T) {
 	r := newRig(t)
@@ -604,6 +627,35 @@ func TestTerminateLeavesNoDeadline(t *testing.T) {
 		time.Sleep(24 * time.Hour)
 		o.requireThrough(t)
 	})
+}
+
+// A client that knows old versions only is served, and no other is brought to
+// use them.
+func TestTerminateOldClient(t *testing.T) {
+	r := newRig(t)
+	for _, c := range []struct{ most, want uint16 }{{tls.VersionTLS10, tls.VersionTLS10}, {0, tls.VersionTLS13}} {
+		clientCfg := r.clientTo(host)
+		clientCfg.MinVersion, clientCfg.MaxVersion = tls.VersionTLS10, c.most
+		o := r.run(t, t.Context(), host, clientCfg, &tls.Config{Certificates: []tls.Certificate{r.originCert(host, nil)}})
+		require.NoError(t, o.err)
+		assert.Equal(t, c.want, o.client.ConnectionState().Version)
+		assert.EqualValues(t, tls.VersionTLS13, o.opened.ServerState.Version)
+	}
+}
+
+// anyName is an Issuer that does not mind what it is asked for.
+type anyName struct{ *mitm.CertIssuer }
+
+func (a anyName) Issue(ctx context.Context, _ string) (*tls.Certificate, error) {
+	return a.CertIssuer.Issue(ctx, host)
+}
+
+// Without any name there is nothing to verify against, so nothing is opened.
+func TestTerminateWithoutAnyName(t *testing.T) {
+	r := newRig(t)
+	r.term.Issuer = anyName{&mitm.CertIssuer{CA: r.ca}}
+	o := r.run(t, t.Context(), "", withoutSNI(r.clientTo("")), &tls.Config{Certificates: []tls.Certificate{r.originCert(host, nil)}})
+	requireOriginFailed(t, o, "", "there is no name to verify the origin's certificate against")
 }
 
 func TestTerminateWithoutIssuer(t *testing.T) {
