@@ -7,7 +7,7 @@ import (
 
 // table maps domain names to entries. It is a hash table of its own because of
 // the long lists: a look costs one cache miss, and one more on a hit, where Go's
-// map costs three to five; it takes two thirds of the memory; and it holds no
+// map costs three to five; it takes less memory; and it holds no
 // pointers for the garbage collector to follow. The zero value is empty.
 type table struct {
 	seed maphash.Seed
