@@ -35,6 +35,9 @@ func openCA(o *options) (*authority, error) {
 		}
 		dir = filepath.Join(config, "proxyglass")
 	}
+	if whole, err := filepath.Abs(dir); err == nil {
+		dir = whole
+	}
 	ca, err := mitm.OpenCA(dir)
 	return &authority{ca, filepath.Join(dir, mitm.CertFile)}, err
 }
