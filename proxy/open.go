@@ -48,7 +48,7 @@ func (t *tlsFlow) open(ctx context.Context) error {
 func (t *tlsFlow) listen() (stop func()) {
 	var said []byte
 	t.flow.server.Tap(func(b []byte) {
-		if len(said) < maxHello {
+		if len(said) < sniff.MaxHelloStream {
 			said = append(said, b...)
 		}
 	})

@@ -86,7 +86,6 @@ type Capture struct {
 const (
 	defaultKept  = 64 << 10
 	maxHTTP1Head = 512 << 10 // an HTTP/1 head longer than this is not parsed
-	maxHello     = 96 << 10  // held of what may be a ClientHello: 64 KiB and its record heads
 )
 
 func limit(n int) int {

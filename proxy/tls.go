@@ -93,7 +93,7 @@ func (t *tlsFlow) clientHello(src *sniff.Reader) (*sniff.ClientHello, error) {
 			waiting = true
 			src.SetDeadline(time.Now().Add(helloTimeout))
 		}
-		if b, err = src.More(maxHello); err != nil {
+		if b, err = src.More(sniff.MaxHelloStream); err != nil {
 			return nil, err
 		}
 	}
@@ -104,7 +104,7 @@ func (t *tlsFlow) describe(hello *sniff.ClientHello) {
 	s := t.section
 	s.ServerName = hello.ServerName
 	s.Version = sniff.VersionName(hello.MaxVersion())
-	s.ClientHello = append([]byte(nil), hello.Raw...)
+	s.ClientHello = record.HexOf(hello.Raw)
 	if len(hello.ALPN) > 0 {
 		s.Proto = hello.ALPN[0]
 	}
@@ -151,7 +151,7 @@ func (t *tlsFlow) down(src *sniff.Reader) error {
 				return nil
 			}
 			if err = src.Flush(); err == nil {
-				b, err = src.More(maxHello)
+				b, err = src.More(sniff.MaxHelloStream)
 			}
 		}
 	}
@@ -172,7 +172,7 @@ func (t *tlsFlow) serverHello(hello *sniff.ServerHello) {
 	s.Version = sniff.VersionName(hello.Version)
 	s.CipherSuite = sniff.CipherSuiteName(hello.CipherSuite)
 	s.CompressionMethod = int(hello.CompressionMethod)
-	s.ServerHello = append([]byte(nil), hello.Raw...)
+	s.ServerHello = record.HexOf(hello.Raw)
 	if hello.ALPN != "" {
 		s.Proto = hello.ALPN
 	}

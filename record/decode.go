@@ -2,7 +2,6 @@ package record
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -106,17 +105,17 @@ type (
 	}
 
 	tlsJSON struct {
-		ServerName        string   `json:"serverName"`
-		CipherSuite       string   `json:"cipherSuite"`
-		CompressionMethod int      `json:"compressionMethod"`
-		Proto             string   `json:"proto"`
-		Version           string   `json:"version"`
-		ClientHello       hexBytes `json:"clientHello"`
-		ServerHello       hexBytes `json:"serverHello"`
-		JA3               string   `json:"ja3"`
-		JA4               string   `json:"ja4"`
-		Intercepted       bool     `json:"intercepted"`
-		NotOpened         string   `json:"notOpened"`
+		ServerName        string `json:"serverName"`
+		CipherSuite       string `json:"cipherSuite"`
+		CompressionMethod int    `json:"compressionMethod"`
+		Proto             string `json:"proto"`
+		Version           string `json:"version"`
+		ClientHello       Hex    `json:"clientHello"`
+		ServerHello       Hex    `json:"serverHello"`
+		JA3               string `json:"ja3"`
+		JA4               string `json:"ja4"`
+		Intercepted       bool   `json:"intercepted"`
+		NotOpened         string `json:"notOpened"`
 	}
 
 	dnsJSON struct {
@@ -172,19 +171,6 @@ func (j *tlsJSON) section() *TLS {
 		ClientHello: j.ClientHello, ServerHello: j.ServerHello,
 		JA3: j.JA3, JA4: j.JA4, Intercepted: j.Intercepted, NotOpened: j.NotOpened,
 	}
-}
-
-// hexBytes is a byte slice that is written in hexadecimal digits.
-type hexBytes []byte
-
-func (h *hexBytes) UnmarshalText(text []byte) error {
-	if len(text) == 0 {
-		*h = nil
-		return nil
-	}
-	decoded, err := hex.AppendDecode(nil, text)
-	*h = decoded
-	return err
 }
 
 // headerJSON keeps the order of the object's keys, which a map would lose.

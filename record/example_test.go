@@ -85,3 +85,9 @@ func ExampleWebSocket_Unmasked() {
 	fmt.Printf("%s\n", frame.Unmasked())
 	// Output: hello
 }
+
+func ExampleHexOf() {
+	h := record.HexOf([]byte{0x16, 0x03, 0x01})
+	fmt.Println(h, h.Len(), h.Bytes())
+	// Output: 160301 3 [22 3 1]
+}

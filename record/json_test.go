@@ -231,7 +231,7 @@ func FuzzStrings(f *testing.F) {
 			Service: s, Host: value, Err: s, Labels: map[string]string{"k": s}, Anomalies: []string{value},
 			InputBytes: n, Time: time.Unix(n, n), Seq: uint64(n),
 			HTTP: &record.HTTP{URI: s, Request: &record.Message{Header: fields, Body: []byte(s)}, Response: &record.Message{Header: many, Trailer: fields}},
-			TLS:  &record.TLS{ClientHello: []byte(value)}, DNS: &record.DNS{Question: s},
+			TLS:  &record.TLS{ClientHello: record.HexOf([]byte(value))}, DNS: &record.DNS{Question: s},
 			WebSocket: &record.WebSocket{MaskKey: key, Payload: []byte(value)},
 		}
 		text := r.AppendJSON(nil)

@@ -2,7 +2,6 @@ package record
 
 import (
 	"encoding/base64"
-	"encoding/hex"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -76,10 +75,10 @@ func (e *encoder) base64(k string, v []byte) {
 	e.b = append(e.b, '"')
 }
 
-func (e *encoder) hex(k string, v []byte) {
+func (e *encoder) hex(k string, v Hex) {
 	e.key(k)
 	e.b = append(e.b, '"')
-	e.b = hex.AppendEncode(e.b, v)
+	e.b = append(e.b, v.digits...)
 	e.b = append(e.b, '"')
 }
 

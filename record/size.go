@@ -27,7 +27,7 @@ func (r *Record) Size() int {
 	}
 	if t := r.TLS; t != nil {
 		n += int(unsafe.Sizeof(*t)) + len(t.ServerName) + len(t.CipherSuite) + len(t.Proto) + len(t.Version) +
-			cap(t.ClientHello) + cap(t.ServerHello) + len(t.JA3) + len(t.JA4)
+			len(t.ClientHello.digits) + len(t.ServerHello.digits) + len(t.JA3) + len(t.JA4)
 	}
 	if d := r.DNS; d != nil {
 		n += int(unsafe.Sizeof(*d)) + len(d.Name) + len(d.Class) + len(d.Type) + len(d.Question) + len(d.Answer)

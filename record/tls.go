@@ -10,8 +10,8 @@ type TLS struct {
 	Proto             string // "proto": the chosen ALPN protocol (RFC 7301); not opened, TLS 1.3 hides it, then the client's first offer
 	Version           string // "version": such as "tls1.3"
 
-	ClientHello []byte // "clientHello": the handshake records as sent (the first, after a HelloRetryRequest), in hex
-	ServerHello []byte // "serverHello": the handshake records as sent (the last, after a HelloRetryRequest), in hex; empty when none came
+	ClientHello Hex // "clientHello": the handshake records as sent (the first, after a HelloRetryRequest), in hex
+	ServerHello Hex // "serverHello": the handshake records as sent (the last, after a HelloRetryRequest), in hex; empty when none came
 
 	JA3         string // "ja3": fingerprint of the ClientHello; the key is absent when empty
 	JA4         string // "ja4": fingerprint of the ClientHello; the key is absent when empty

@@ -15,7 +15,7 @@ func Samples() []*record.Record {
 	start := time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 	tls := &record.TLS{
 		ServerName: "www.example.com", CipherSuite: "TLS_AES_128_GCM_SHA256", Proto: "h2", Version: "tls1.3",
-		ClientHello: []byte{22, 3, 1, 0, 4, 1, 0, 0, 0}, ServerHello: []byte{22, 3, 3, 0, 4, 2, 0, 0, 0},
+		ClientHello: record.HexOf([]byte{22, 3, 1, 0, 4, 1, 0, 0, 0}), ServerHello: record.HexOf([]byte{22, 3, 3, 0, 4, 2, 0, 0, 0}),
 		JA4: "t13d0000h2_000000000000_000000000000", Intercepted: true,
 	}
 	base := record.Record{
