@@ -18,7 +18,13 @@ func (f *Flow) up(ctx context.Context, src *sniff.Reader) error {
 	if err != nil {
 		return err
 	}
-	f.detect(ctx, src, head)
+	f.mu.Lock()
+	f.spoken = true
+	settled := f.settled
+	f.mu.Unlock()
+	if !settled {
+		f.detect(ctx, src, head)
+	}
 	if o := f.observing(); o != nil && o.Up != nil {
 		return o.Up(src)
 	}
@@ -71,6 +77,11 @@ func (f *Flow) settle(ctx context.Context, p sniff.Protocol) {
 	}
 	f.settled = true
 	if h := f.pipeline.handlers[p]; h != nil {
+		defer func() {
+			if f.observer == nil { // it panics
+				f.busyUntilEnd()
+			}
+		}()
 		o := h.Observe(ctx, f)
 		f.observer = &o
 		return
@@ -131,7 +142,7 @@ func (f *Flow) greet(b []byte) bool {
 	if v == sniff.Yes {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if !f.settled {
+		if !f.settled && !f.spoken { // an answer may look like a greeting
 			f.settled = true
 			f.name(p)
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -28,10 +29,9 @@ type Flow struct {
 	target  bypass.Target
 	scheme  string       // of the HTTP inside: "https" behind TLS
 	connect *record.HTTP // the CONNECT that led here, for a record of its own if nothing else comes
-	skipIn  int64        // bytes of the relay that passed before this flow began
-	skipOut int64
 
 	mu       sync.Mutex // guards what the two directions agree on
+	spoken   bool       // the client has said something
 	settled  bool       // what is spoken is known, or given up
 	observer *Observer  // nil: nobody looks
 
@@ -131,10 +131,13 @@ func (f *Flow) Server() net.Conn { return f.server }
 // serve relays until the end, layer by layer.
 func (f *Flow) serve(ctx context.Context) error {
 	var up, down sniff.Parser
-	if !f.pipeline.NoSniff || f.session.forward != nil {
+	switch {
+	case f.session.forward != nil:
+		up, down = f.rewriting(ctx)
+	case !f.pipeline.NoSniff:
 		up = func(r io.Reader) error { return f.up(ctx, r.(*sniff.Reader)) }
 		down = func(r io.Reader) error { return f.down(r.(*sniff.Reader)) }
-	} else {
+	default:
 		f.busyUntilEnd()
 	}
 	t, err := sniff.Relay(ctx, f.client, f.server, up, down)
@@ -146,15 +149,37 @@ func (f *Flow) serve(ctx context.Context) error {
 	return err
 }
 
-// complain logs what only a fault of ours can have caused.
+// rewriting are the parsers of a client that takes us for its proxy. What they
+// speak is known, whatever protocols there are; and when ours should panic,
+// requests are not to go on as they are, with what they say to us alone.
+func (f *Flow) rewriting(ctx context.Context) (up, down sniff.Parser) {
+	o := http1Protocol{}.Observe(ctx, f)
+	f.settled, f.observer = true, &o
+	up = func(r io.Reader) (err error) {
+		defer func() {
+			if v := recover(); v != nil {
+				f.panicked(v, debug.Stack())
+				err = sniff.Stop
+			}
+		}()
+		return o.Up(r.(*sniff.Reader))
+	}
+	return up, func(r io.Reader) error { return o.Down(r.(*sniff.Reader)) }
+}
+
+// complain logs what only a fault of ours, or of a Protocol, can have caused.
 func (f *Flow) complain(t sniff.Traffic) {
 	for _, err := range []error{t.Up.Parser, t.Down.Parser} {
 		var p *sniff.PanicError
 		if errors.As(err, &p) {
-			f.pipeline.logger().Error("a parser panicked; the connection went on unobserved",
-				"sid", f.base.SID, "host", f.base.Host, "panic", p.Value, "stack", string(p.Stack))
+			f.panicked(p.Value, p.Stack)
 		}
 	}
+}
+
+func (f *Flow) panicked(v any, stack []byte) {
+	f.pipeline.logger().Error("a parser panicked; the connection went on unobserved",
+		"sid", f.base.SID, "host", f.base.Host, "panic", v, "stack", string(stack))
 }
 
 // busyUntilEnd counts the flow as busy as long as it lasts: there is no telling
@@ -170,13 +195,16 @@ func (f *Flow) finish(t sniff.Traffic) {
 	if f.whole.Load() {
 		f.session.busy.Add(-1)
 	}
-	t.Up.Bytes -= f.skipIn
-	t.Down.Bytes -= f.skipOut
 	if f.observer == nil {
 		f.recordWhole(t, "")
 		return
 	}
 	if f.observer.Done != nil {
+		defer func() {
+			if v := recover(); v != nil {
+				f.panicked(v, debug.Stack())
+			}
+		}()
 		f.observer.Done(t)
 	}
 }

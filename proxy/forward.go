@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/proxyglass/proxyglass/record"
 	"github.com/proxyglass/proxyglass/sniff"
@@ -15,8 +16,9 @@ import (
 // origin: a request for another one, or one that is not to be forwarded, makes
 // the relay stop, and the front-end look at it again.
 type forward struct {
-	host  string                           // host:port that the connection goes to
-	admit func(head *sniff.HTTP1Head) bool // whether the client may (still) use us
+	host     string                           // host:port that the connection goes to
+	admit    func(head *sniff.HTTP1Head) bool // whether the client may (still) use us
+	patience time.Duration                    // for the rest of a head
 }
 
 // rewrite returns the head to send in the place of head, which was n bytes
@@ -52,7 +54,7 @@ func originForm(method, rest string) string {
 // appendFields copies the field lines byte for byte but for those that are
 // meant for us, and a Host that the target overrules.
 func appendFields(b []byte, head *sniff.HTTP1Head, authority string) []byte {
-	hosted, skipping := false, false
+	hosted, skipping := false, true // white space before the first field is dropped: RFC 9112 section 2.2
 	for line := range head.Lines() {
 		if line[0] == ' ' || line[0] == '\t' { // folded: belongs to the line before
 			if !skipping {

@@ -123,7 +123,7 @@ func (h *HTTP) absolute(c *sniff.Conn, head *sniff.HTTP1Head, framing sniff.HTTP
 	section.Scheme = "http"
 	return &Request{
 		Host: target.host, ClientID: id, request: section,
-		forward: &forward{host: target.host, admit: func(head *sniff.HTTP1Head) bool {
+		forward: &forward{host: target.host, patience: h.headerTimeout(), admit: func(head *sniff.HTTP1Head) bool {
 			again, ok := h.admit(head)
 			return ok && again == id
 		}},
@@ -149,24 +149,15 @@ func requestSection(head *sniff.HTTP1Head) *record.HTTP {
 
 // peekHead waits for a whole request head and returns it, unread.
 func (h *HTTP) peekHead(ctx context.Context, c *sniff.Conn) ([]byte, error) {
-	if err := deadline(ctx, c, h.IdleTimeout, 2*time.Minute); err != nil {
-		return nil, err
-	}
-	b, err := c.Peek(1)
+	b, err := h.peekFirst(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	if err := deadline(ctx, c, h.HeaderTimeout, 10*time.Second); err != nil {
+	if err := deadline(ctx, c, h.headerTimeout()); err != nil {
 		return nil, err
 	}
 	for searched := 0; ; {
 		b, _ = c.Peek(max(len(b), c.Buffered()))
-		if k := emptyLines(b); k > 0 {
-			if err := discard(c, k); err != nil {
-				return nil, err
-			}
-			return h.peekHead(ctx, c)
-		}
 		if n := sniff.HTTP1HeadEnd(b, searched); n > 0 {
 			return b[:n], nil
 		}
@@ -186,16 +177,46 @@ func (h *HTTP) peekHead(ctx context.Context, c *sniff.Conn) ([]byte, error) {
 	}
 }
 
+// peekFirst waits for a request's first byte, passing over empty lines (RFC 9112
+// section 2.2).
+func (h *HTTP) peekFirst(ctx context.Context, c *sniff.Conn) ([]byte, error) {
+	idle := h.IdleTimeout
+	if idle <= 0 {
+		idle = 2 * time.Minute
+	}
+	if err := deadline(ctx, c, idle); err != nil {
+		return nil, err
+	}
+	for {
+		b, err := c.Peek(1)
+		if err != nil {
+			return nil, err
+		}
+		b, _ = c.Peek(c.Buffered())
+		n := emptyLines(b)
+		if n == 0 {
+			return b, nil
+		}
+		if err := discard(c, n); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (h *HTTP) headerTimeout() time.Duration {
+	if h.HeaderTimeout > 0 {
+		return h.HeaderTimeout
+	}
+	return 10 * time.Second
+}
+
 // mayBeRequest reports whether a head that is not whole is worth waiting for.
 func mayBeRequest(b []byte) bool {
 	_, v := sniff.Detect([]sniff.Detector{detectorFor(sniff.HTTP1)}, b)
 	return v != sniff.No
 }
 
-func deadline(ctx context.Context, c *sniff.Conn, d, otherwise time.Duration) error {
-	if d <= 0 {
-		d = otherwise
-	}
+func deadline(ctx context.Context, c *sniff.Conn, d time.Duration) error {
 	if err := c.SetReadDeadline(time.Now().Add(d)); err != nil {
 		return err
 	}

@@ -30,7 +30,6 @@ func (http1Protocol) Observe(ctx context.Context, f *Flow) Observer {
 	if f.base.TLS == nil {
 		f.base.Proto = "http"
 	}
-	f.connect = nil // something was recognised inside
 	return Observer{
 		Up:   func(src *sniff.Reader) error { return h.up(ctx, src) },
 		Down: func(src *sniff.Reader) error { return h.down(ctx, src) },
@@ -55,11 +54,10 @@ type http1 struct {
 	answered chan struct{} // closed when nothing waits; nil while nobody asks
 	downDone bool
 	switched *switched // what is spoken now instead
+	broken   *exchange // whose request could not be followed; it has all that came behind
+	stray    int64     // bytes of the server that answer nothing, of no exchange yet
 
-	in, out int64    // bytes followed in each direction, as they were passed on
-	odd     []string // anomalies that belong to no exchange
-	broken  string   // why the connection is not followed further
-	garbage bool     // the server said something that answers nothing
+	in, out int64 // bytes followed in each direction, as they were passed on
 }
 
 // switched is what a connection was switched to by a 101 or a CONNECT.
@@ -87,7 +85,7 @@ func (h *http1) up(ctx context.Context, src *sniff.Reader) error {
 			h.in += int64(n)
 			continue
 		}
-		if err := h.request(ctx, src); err != nil {
+		if err := h.request(src); err != nil {
 			return err
 		}
 	}
@@ -108,57 +106,118 @@ func emptyLines(b []byte) int {
 }
 
 // request follows one request from its first byte to its last.
-func (h *http1) request(ctx context.Context, src *sniff.Reader) error {
-	start := time.Now()
+func (h *http1) request(src *sniff.Reader) error {
+	x := h.newExchange(time.Now())
 	fwd := h.flow.session.forward
-	b, err := readHead(src, fwd != nil)
-	if err != nil {
-		return h.giveUp("request", err)
+	if fwd == nil && sniff.HTTP1HeadEnd(src.Held(), 0) == 0 {
+		h.push(x) // what has come goes on, and may be answered as it is
 	}
-	head, err := sniff.ParseHTTP1Request(string(b))
-	if err != nil {
-		return h.giveUp("request", err)
-	}
-	framing, err := head.RequestFraming()
-	if err != nil {
-		return h.giveUp("request", err)
-	}
+	head, n, framing, err := h.requestHead(src, fwd)
 	var replaced []byte
 	if fwd != nil {
-		var same bool
-		if replaced, same = fwd.rewrite(&head, len(b)); !same {
-			h.wait()
-			h.flow.session.again = true
-			return sniff.Stop
+		same := false
+		if err == nil {
+			replaced, same = fwd.rewrite(&head, n)
+		}
+		if !same || h.tooMany() {
+			return h.leave()
 		}
 	}
-	x := h.newExchange(&head, start)
-	x.in = int64(len(b))
-	if !h.push(x) {
-		return h.giveUp("request", errTooMany)
+	switch {
+	case errors.Is(err, sniff.ErrHTTP1), errors.Is(err, sniff.ErrTooLong):
+		return h.giveUpRequest(x, err)
+	case err != nil:
+		return err
+	case !x.pushed && h.tooMany():
+		return h.giveUpRequest(x, errTooMany)
 	}
+	h.describe(x, &head, int64(n))
+	h.push(x)
 	if replaced != nil {
-		src.Replace(len(b), replaced)
+		src.Replace(n, replaced)
 		h.in += int64(len(replaced))
 	} else {
-		src.Advance(len(b))
-		h.in += x.in
+		src.Advance(n)
+		h.in += int64(n)
 	}
-	body := bodyReader{message: &x.request, limit: h.maxBody(), wire: &x.in}
-	if framing != sniff.NoBody {
-		before := x.in
-		err = body.read(src, framing, head.Length)
-		h.in += x.in - before
-		x.odd |= body.odd
-		x.timings.RequestEnd = time.Since(start)
+	if framing == sniff.NoBody {
+		h.requestDone(x)
+		return nil
 	}
-	if errors.Is(err, sniff.ErrHTTP1) {
-		h.giveUp("request", err)
+	return h.requestBody(src, x, &head, framing)
+}
+
+// requestHead reads the next head; without an error it is whole, unconsumed and
+// n bytes long. One that is to be rewritten is held until then.
+func (h *http1) requestHead(src *sniff.Reader, fwd *forward) (head sniff.HTTP1Head, n int, framing sniff.HTTP1Framing, err error) {
+	if fwd != nil {
+		src.SetDeadline(time.Now().Add(fwd.patience))
+		defer src.SetDeadline(time.Time{})
+	}
+	b, err := readHead(src, fwd != nil)
+	if err == nil {
+		head, err = sniff.ParseHTTP1Request(string(b))
 	}
 	if err == nil {
+		framing, err = head.RequestFraming()
+	}
+	return head, len(b), framing, err
+}
+
+// requestBody follows the body of a request whose head is through.
+func (h *http1) requestBody(src *sniff.Reader, x *exchange, head *sniff.HTTP1Head, framing sniff.HTTP1Framing) error {
+	x.expects = head.Expects100
+	if skipped, err := h.bodySkipped(src, x); skipped || err != nil {
+		return err
+	}
+	body := bodyReader{message: &x.request, limit: h.maxBody(), wire: &x.in}
+	before := x.in
+	err := body.read(src, framing, head.Length)
+	h.in += x.in - before
+	x.oddIn |= body.odd
+	x.timings.RequestEnd = time.Since(x.Time)
+	switch {
+	case err == nil:
 		h.requestDone(x)
+	case errors.Is(err, sniff.ErrHTTP1):
+		if h.flow.session.forward != nil {
+			h.flow.session.bad = err.Error()
+			h.giveUpRequest(x, err)
+			return sniff.Stop
+		}
+		return h.giveUpRequest(x, err)
 	}
 	return err
+}
+
+// bodySkipped reports that the client goes on to another request without
+// sending the body that it had announced: one that asks by Expect whether it
+// shall (RFC 9110 section 10.1.1) need not when the final answer comes instead.
+func (h *http1) bodySkipped(src *sniff.Reader, x *exchange) (bool, error) {
+	if !x.expects {
+		return false, nil
+	}
+	b, err := src.Next()
+	if err != nil {
+		return false, err
+	}
+	h.mu.Lock()
+	answered := h.early == x
+	h.mu.Unlock()
+	if v := detectorFor(sniff.HTTP1).Detect(b); !answered || v != sniff.Yes {
+		x.expects = false
+		return false, nil
+	}
+	h.requestDone(x)
+	return true, nil
+}
+
+// leave ends the relay before a request that is not for this origin, or cannot
+// be understood: the front-end looks at it again. What the client said is kept
+// from the origin; it may hold credentials.
+func (h *http1) leave() error {
+	h.flow.session.again = h.wait()
+	return sniff.Stop
 }
 
 // readHead returns the next head, whole, unconsumed. Unless it is to be held
@@ -191,14 +250,16 @@ func (h *http1) down(ctx context.Context, src *sniff.Reader) error {
 		if err != nil {
 			return err
 		}
-		x := h.front()
+		x, method := h.front()
 		if x == nil || !bytes.HasPrefix(b, statusStart) {
-			if err := h.skipGarbage(src, b, x); err != nil {
-				return err
-			}
-			continue
+			err = h.skipGarbage(src, b, x)
+		} else {
+			err = h.response(ctx, src, x, method)
 		}
-		if err := h.response(ctx, src, x); err != nil {
+		if err == errGivenUp {
+			_, err = src.Skip(-1)
+		}
+		if err != nil {
 			return err
 		}
 		if sw := h.now(); sw != nil {
@@ -228,12 +289,12 @@ func (h *http1) skipGarbage(src *sniff.Reader, b []byte, x *exchange) error {
 		}
 		x.out += int64(n)
 		if x.junk += n; x.junk > maxGarbage {
-			return h.giveUp("response", errNoStatus)
+			return h.giveUpResponse(x, errNoStatus)
 		}
 		x.note("garbage")
 	} else {
 		h.mu.Lock()
-		h.garbage = true
+		h.stray += int64(n)
 		h.mu.Unlock()
 	}
 	src.Advance(n)
@@ -242,21 +303,21 @@ func (h *http1) skipGarbage(src *sniff.Reader, b []byte, x *exchange) error {
 }
 
 // response follows one answer, interim (1xx) or final.
-func (h *http1) response(ctx context.Context, src *sniff.Reader, x *exchange) error {
+func (h *http1) response(ctx context.Context, src *sniff.Reader, x *exchange, method string) error {
 	first := time.Since(x.Time)
 	b, err := readHead(src, false)
 	if err != nil {
-		return h.giveUp("response", err)
+		return h.giveUpResponse(x, err)
 	}
 	head, err := sniff.ParseHTTP1Response(string(b))
 	if err != nil {
-		return h.giveUp("response", err)
+		return h.giveUpResponse(x, err)
 	}
 	src.Advance(len(b))
 	x.out += int64(len(b))
 	h.out += int64(len(b))
-	x.odd |= head.Anomalies
-	if head.Status < 200 && head.Status != 101 {
+	x.oddOut |= head.Anomalies
+	if head.Interim() && head.Status != 101 {
 		return nil
 	}
 	x.http.StatusCode = head.Status
@@ -264,20 +325,20 @@ func (h *http1) response(ctx context.Context, src *sniff.Reader, x *exchange) er
 	x.response.Header = headerOf(&head)
 	x.timings.ResponseFirstByte, x.timings.ResponseEnd = first, first
 
-	if head.Status == 101 || x.http.Method == "CONNECT" && head.Status < 300 {
+	if h.switches(x, method, head.Status) {
 		h.switchTo(ctx, x, &head)
 		return nil
 	}
 	body := bodyReader{message: &x.response, limit: h.maxBody(), wire: &x.out}
-	if framing := head.ResponseFraming(x.http.Method); framing != sniff.NoBody {
+	if framing := head.ResponseFraming(method); framing != sniff.NoBody {
 		before := x.out
 		err = body.read(src, framing, head.Length)
 		h.out += x.out - before
-		x.odd |= body.odd
+		x.oddOut |= body.odd
 		x.timings.ResponseEnd = time.Since(x.Time)
 		switch {
 		case errors.Is(err, sniff.ErrHTTP1):
-			return h.giveUp("response", err)
+			return h.giveUpResponse(x, err)
 		case err != nil && framing == sniff.UntilClose && !src.Cut() && err == io.EOF:
 			h.responseDone(x, nil)
 			return err
@@ -289,19 +350,41 @@ func (h *http1) response(ctx context.Context, src *sniff.Reader, x *exchange) er
 	return nil
 }
 
-// giveUp ends the observation of a connection that cannot be followed any more,
-// and whose bytes go on; an err that is only the end of the stream it returns.
-func (h *http1) giveUp(part string, err error) error {
-	if !errors.Is(err, sniff.ErrHTTP1) && !errors.Is(err, sniff.ErrTooLong) && !errors.Is(err, errTooMany) {
-		return err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.broken == "" {
-		h.broken = part + ": " + err.Error()
-		h.odd = append(h.odd, "malformed-"+part)
+// giveUpRequest ends the observation of requests; their bytes go on, and count
+// for x.
+func (h *http1) giveUpRequest(x *exchange, err error) error {
+	what := "malformed-request"
+	switch {
+	case errors.Is(err, sniff.ErrTooLong):
+		what = "head-too-long"
+	case errors.Is(err, errTooMany):
+		what = "too-many-requests"
 	}
 	h.flow.busyUntilEnd()
+	h.push(x)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	x.note(what)
+	x.broken = "request: " + err.Error()
+	h.broken = x
+	return errGivenUp
+}
+
+// giveUpResponse is giveUpRequest for answers, if err is more than the end of
+// the stream.
+func (h *http1) giveUpResponse(x *exchange, err error) error {
+	what := "malformed-response"
+	switch {
+	case errors.Is(err, sniff.ErrTooLong):
+		what = "head-too-long"
+	case !errors.Is(err, sniff.ErrHTTP1):
+		return err
+	}
+	h.flow.busyUntilEnd()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	x.note(what)
+	x.broken = or(x.broken, "response: "+err.Error())
 	return errGivenUp
 }
 

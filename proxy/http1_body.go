@@ -42,8 +42,8 @@ func (b *bodyReader) room(length int64) []byte {
 func (b *bodyReader) readLength(src *sniff.Reader, n int64) error {
 	for n != 0 {
 		if b.full() {
-			b.message.Truncated = true
 			k, err := src.Skip(n)
+			b.message.Truncated = b.message.Truncated || k > 0
 			b.count(k)
 			return short(err, n-k)
 		}
@@ -78,8 +78,8 @@ func (b *bodyReader) readChunks(src *sniff.Reader) error {
 	var c sniff.HTTP1Chunks
 	for !c.Done() {
 		if n := c.Left(); n > 0 && b.full() {
-			b.message.Truncated = true
 			k, err := src.Skip(n)
+			b.message.Truncated = b.message.Truncated || k > 0
 			c.Skip(k)
 			b.count(k)
 			if err != nil {

@@ -19,12 +19,15 @@ type exchange struct {
 	request, response record.Message
 	timings           record.Timings
 
-	in, out  int64                // bytes on the wire
-	odd      sniff.HTTP1Anomalies // of heads and chunks
-	requests bool                 // the request is complete
-	answered bool                 // the final answer is complete
-	junk     int                  // bytes before the answer that are none
-	notes    []string             // further anomalies
+	in, out       int64                // bytes on the wire
+	oddIn, oddOut sniff.HTTP1Anomalies // of heads and chunks, by direction
+	pushed        bool                 // it is among those that wait, or was
+	requests      bool                 // the request is complete
+	upgrades      bool                 // and asks for another protocol
+	expects       bool                 // the body has not begun, and waits for a 100
+	junk          int                  // bytes before the answer that are none
+	notes         []string             // further anomalies
+	broken        string               // why it could not be followed to its end
 }
 
 func (x *exchange) note(what string) {
@@ -33,23 +36,33 @@ func (x *exchange) note(what string) {
 	}
 }
 
-// newExchange begins an exchange with its request's head.
-func (h *http1) newExchange(head *sniff.HTTP1Head, start time.Time) *exchange {
+// newExchange begins an exchange with its request's first byte.
+func (h *http1) newExchange(start time.Time) *exchange {
 	f := h.flow
 	x := &exchange{Record: f.base}
 	x.Time, x.HTTP, x.Timings = start, &x.http, &x.timings
 	x.timings = f.session.timings(start)
-	x.http = record.HTTP{
-		Host: head.Host, Method: head.Method, Proto: head.Proto, Scheme: f.scheme, URI: head.Target,
-		Request: &x.request,
-	}
-	x.request.Header = headerOf(head)
-	if fwd := f.session.forward; fwd != nil {
-		x.http.Scheme = "http"
-		x.request.Header = withoutCredentials(x.request.Header)
-	}
-	x.odd = head.Anomalies
+	x.http.Scheme = f.scheme
+	x.http.Request = &x.request
 	return x
+}
+
+// describe fills in the request's head, of n bytes.
+func (h *http1) describe(x *exchange, head *sniff.HTTP1Head, n int64) {
+	fields := headerOf(head)
+	scheme := x.http.Scheme
+	if h.flow.session.forward != nil {
+		scheme, fields = "http", withoutCredentials(fields)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	x.in = n
+	x.http.Host, x.http.Method, x.http.Proto = head.Host, head.Method, head.Proto
+	x.http.Scheme, x.http.URI = scheme, head.Target
+	x.request.Header = fields
+	x.upgrades = head.Upgrade != ""
+	x.oddIn = head.Anomalies
+	x.timings.RequestEnd = time.Since(x.Time)
 }
 
 // headerOf lists a head's fields, without Host.
@@ -68,31 +81,42 @@ func headerOf(head *sniff.HTTP1Head) record.Header {
 	return fields
 }
 
-// push makes x the last of those that wait for an answer.
-func (h *http1) push(x *exchange) bool {
+// tooMany reports that no further exchange may wait.
+func (h *http1) tooMany() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.waiting) >= maxPipelined || len(h.waiting) > 0 && h.kept > maxPipelinedBytes {
-		return false
+	return len(h.waiting) >= maxPipelined || len(h.waiting) > 0 && h.kept > maxPipelinedBytes
+}
+
+// push makes x the last of those that wait for an answer, once.
+func (h *http1) push(x *exchange) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.kept += x.in
+	if x.pushed {
+		return
 	}
-	if h.garbage {
-		h.garbage = false
+	x.pushed = true
+	h.flow.connect = nil // something was recognised inside
+	if h.stray > 0 {
+		x.out, h.stray = h.stray, 0
 		x.note("garbage")
 	}
 	h.waiting = append(h.waiting, x)
-	h.kept += x.in
-	h.flow.session.busy.Add(1)
-	return true
+	if !h.flow.session.entering.Swap(false) {
+		h.flow.session.busy.Add(1)
+	}
 }
 
-// front is the exchange that the next answer is for, nil if there is none.
-func (h *http1) front() *exchange {
+// front is the exchange that the next answer is for, nil if there is none, with
+// its method as far as that is known.
+func (h *http1) front() (x *exchange, method string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.waiting) == 0 {
-		return nil
+		return nil, ""
 	}
-	return h.waiting[0]
+	return h.waiting[0], h.waiting[0].http.Method
 }
 
 func (h *http1) requestDone(x *exchange) {
@@ -111,9 +135,8 @@ func (h *http1) requestDone(x *exchange) {
 func (h *http1) responseDone(x *exchange, behind []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	x.answered = true
 	h.pop(x)
-	if len(behind) > 0 && len(h.waiting) == 0 && h.early == nil {
+	if len(behind) > 0 && len(h.waiting) == 0 && h.broken == nil {
 		x.note("garbage")
 	}
 	if x.requests {
@@ -132,19 +155,24 @@ func (h *http1) pop(x *exchange) {
 	}
 }
 
-// wait waits until nothing waits for an answer any more, or no answer can come.
-// It is the one place where a parser waits for the other direction: what comes
-// next goes to another server, and must not overtake.
-func (h *http1) wait() {
+// wait waits until nothing waits for an answer any more, or no answer can come:
+// it then returns false, and the client has been told of the end. It is the one
+// place where a parser waits for the other direction: what comes next goes to
+// another server, and must not overtake.
+func (h *http1) wait() bool {
 	h.mu.Lock()
-	if len(h.waiting) == 0 || h.downDone || h.broken != "" {
-		h.mu.Unlock()
-		return
+	var ch chan struct{}
+	if len(h.waiting) > 0 && !h.downDone {
+		ch = make(chan struct{})
+		h.answered = ch
 	}
-	ch := make(chan struct{})
-	h.answered = ch
 	h.mu.Unlock()
-	<-ch
+	if ch != nil {
+		<-ch
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.downDone
 }
 
 func (h *http1) wake() {
@@ -166,49 +194,68 @@ func (h *http1) downEnded() {
 func (h *http1) emit(x *exchange, why string) {
 	x.InputBytes, x.OutputBytes = x.in, x.out
 	x.Duration = max(x.timings.RequestEnd, x.timings.ResponseEnd)
-	if why != "" {
+	if why = or(x.broken, why); why != "" {
 		x.Err = or(x.Err, why)
 		x.Duration = time.Since(x.Time)
 	}
-	x.Anomalies = x.odd.Names(x.notes)
+	x.Anomalies = (x.oddIn | x.oddOut).Names(x.notes)
 	h.flow.session.busy.Add(-1)
 	h.flow.Emit(&x.Record)
 }
 
 // done records what was left unfinished when the connection ended.
 func (h *http1) done(t sniff.Traffic) {
+	h.flow.session.enter()
+	if x := h.broken; x == nil || len(h.waiting) == 0 || h.waiting[0] != x || x.http.StatusCode != 0 {
+		h.flow.session.bad = "" // an answer of ours would be taken for another's
+	}
+	end := endError(t)
+	rest := t // what passed without being followed
+	rest.Up.Bytes, rest.Down.Bytes = max(0, t.Up.Bytes-h.in), max(0, t.Down.Bytes-h.out)
 	if sw := h.switched; sw != nil {
 		if sw.done != nil {
-			u := t
-			u.Up.Bytes -= h.in
-			u.Down.Bytes -= h.out
-			sw.done(u)
+			sw.done(rest)
 		}
 		if x := sw.exchange; x != nil {
-			x.in += t.Up.Bytes - h.in
-			x.out += t.Down.Bytes - h.out
+			x.in += rest.Up.Bytes
+			x.out += rest.Down.Bytes
 			x.timings.ResponseEnd = time.Since(x.Time)
-			h.emit(x, endError(t))
+			h.emit(x, end)
 		}
+		rest.Up.Bytes, rest.Down.Bytes = 0, 0
 	}
-	why := or(endError(t), "the connection ended before the exchange was complete")
-	if h.broken != "" {
-		why = h.broken
+	h.unfinished(&rest, or(end, "the connection ended before the exchange was complete"))
+	if rest.Up.Bytes > 0 || rest.Down.Bytes > 0 || h.stray > 0 {
+		rest.Down.Bytes += h.stray
+		h.flow.base.Anomalies = []string{"garbage"}
+		h.flow.recordWhole(rest, "")
 	}
+}
+
+// unfinished records the exchanges that were not complete, and takes for them
+// what is theirs of rest.
+func (h *http1) unfinished(rest *sniff.Traffic, why string) {
+	left := h.waiting
 	if h.early != nil {
-		h.early.note("early-answer")
-		h.emit(h.early, why)
+		left = append([]*exchange{h.early}, left...)
 	}
-	for _, x := range h.waiting {
-		x.notes = append(x.notes, h.odd...)
+	for i, x := range left {
+		if i == 0 && x != h.early || x == h.broken {
+			x.out += rest.Down.Bytes + h.stray
+			rest.Down.Bytes, h.stray = 0, 0
+		}
+		if i == len(left)-1 && !x.requests {
+			x.in += rest.Up.Bytes
+			rest.Up.Bytes = 0
+		}
+		switch {
+		case x == h.early && x.expects && x.broken == "": // its body was not wanted, and was not sent
+			h.emit(x, "")
+			continue
+		case x == h.early:
+			x.note("early-answer")
+		}
 		h.emit(x, why)
-	}
-	if h.garbage {
-		h.odd = append(h.odd, "garbage")
-	}
-	if len(h.odd) > 0 && len(h.waiting) == 0 {
-		h.flow.base.Anomalies = h.odd
-		h.flow.recordWhole(t, h.broken)
 	}
 }
 
@@ -222,7 +269,6 @@ func (h *http1) switchTo(ctx context.Context, x *exchange, head *sniff.HTTP1Head
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	x.answered = true
 	h.pop(x)
 	h.switched = sw
 	if sw.exchange == nil {
@@ -230,10 +276,21 @@ func (h *http1) switchTo(ctx context.Context, x *exchange, head *sniff.HTTP1Head
 	}
 }
 
+// switches reports whether the connection speaks something else behind an answer.
+// A 101 that nobody has asked for (RFC 9110 section 15.2.2) switches nothing.
+func (h *http1) switches(x *exchange, method string, status int) bool {
+	if status == 101 {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return x.upgrades
+	}
+	return method == "CONNECT" && status >= 200 && status < 300
+}
+
 // upgrade follows a 101 (RFC 9110 section 7.8).
 func (h *http1) upgrade(x *exchange, head *sniff.HTTP1Head) *switched {
 	sw := &switched{exchange: x}
-	if strings.EqualFold(head.Upgrade, "websocket") {
+	if strings.EqualFold(head.Upgrade, "websocket") && !h.flow.pipeline.NoSniff {
 		w := newWebSocket(h.flow, x)
 		sw.up, sw.down, sw.done = w.up, w.down, w.done
 	}
@@ -248,7 +305,6 @@ func (h *http1) tunnel(ctx context.Context, x *exchange) *switched {
 		pipeline: f.pipeline, session: f.session, layer: f.layer,
 		client: f.client, server: f.server,
 		base: f.base, target: f.target, scheme: f.scheme, connect: &x.http,
-		skipIn: h.in, skipOut: h.out,
 	}
 	in.base.Time, in.base.Host = x.Time, x.http.URI
 	in.base.Route = f.base.Route + "," + x.http.URI
@@ -256,10 +312,6 @@ func (h *http1) tunnel(ctx context.Context, x *exchange) *switched {
 	return &switched{
 		up:   func(src *sniff.Reader) error { return in.up(ctx, src) },
 		down: in.down,
-		done: func(t sniff.Traffic) {
-			t.Up.Bytes += in.skipIn // finish takes them off again
-			t.Down.Bytes += in.skipOut
-			in.finish(t)
-		},
+		done: in.finish,
 	}
 }

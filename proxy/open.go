@@ -80,6 +80,9 @@ func (f *Flow) descend(client, server *sniff.Conn, section *record.TLS) *Flow {
 	return in
 }
 
+// refusalPatience bounds the wait for a client to ask for what it cannot have.
+const refusalPatience = time.Minute
+
 // refuse serves a client whose TLS was completed for an origin that could not
 // be had: every HTTP request is answered by 502 with the reason, and recorded
 // with it; a client that speaks something else is cut off.
@@ -91,7 +94,9 @@ func (t *tlsFlow) refuse(ctx context.Context, client *sniff.Conn, why error) err
 		Detectors: []sniff.Detector{detectorFor(sniff.HTTP1)},
 		Timeout:   f.pipeline.sniffTimeout(),
 	}
-	if c, err := sniffer.Sniff(ctx, client); err != nil || c.Protocol() != sniff.HTTP1 {
+	patient, cancel := context.WithTimeout(ctx, refusalPatience)
+	defer cancel()
+	if c, err := sniffer.Sniff(patient, client); err != nil || c.Protocol() != sniff.HTTP1 {
 		f.base.TLS, f.base.Proto = t.section, "tls"
 		f.recordWhole(sniff.Traffic{}, "")
 		return why

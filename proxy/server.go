@@ -6,10 +6,10 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
-
-	"golang.org/x/net/netutil"
 
 	"github.com/proxyglass/proxyglass/sniff"
 )
@@ -47,6 +47,8 @@ type Server struct {
 	ports   map[net.Listener]struct{}
 	clients map[*client]struct{}
 	gone    chan struct{} // closed, and made anew, when a client has gone
+	stopped chan struct{} // closed when nothing more is accepted
+	room    chan struct{} // has a token for each client, up to MaxConns; nil: no bound
 }
 
 // A client is one accepted connection.
@@ -89,7 +91,10 @@ func (s *Server) setup() {
 	s.init.Do(func() {
 		s.ctx, s.cancel = context.WithCancel(context.Background())
 		s.ports, s.clients = map[net.Listener]struct{}{}, map[*client]struct{}{}
-		s.gone = make(chan struct{})
+		s.gone, s.stopped = make(chan struct{}), make(chan struct{})
+		if s.MaxConns > 0 {
+			s.room = make(chan struct{}, s.MaxConns)
+		}
 		s.plain = s.Pipeline
 		if s.plain == nil {
 			s.plain = &Pipeline{}
@@ -101,21 +106,22 @@ func (s *Server) setup() {
 // is then ErrServerClosed. It closes l.
 func (s *Server) Serve(l net.Listener) error {
 	s.setup()
-	if s.MaxConns > 0 {
-		l = netutil.LimitListener(l, s.MaxConns)
-	}
 	defer l.Close()
 	if !s.add(l) {
 		return ErrServerClosed
 	}
 	defer s.remove(l)
 	for pause := time.Duration(0); ; {
+		if !s.enter() {
+			return ErrServerClosed
+		}
 		c, err := l.Accept()
 		if err == nil {
 			pause = 0
 			s.start(c)
 			continue
 		}
+		s.leave()
 		if s.isClosed() {
 			return ErrServerClosed
 		}
@@ -125,7 +131,29 @@ func (s *Server) Serve(l net.Listener) error {
 		}
 		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 		s.log("accept failed; trying again", "err", err, "in", pause)
-		time.Sleep(pause)
+		select {
+		case <-time.After(pause):
+		case <-s.stopped:
+		}
+	}
+}
+
+// enter waits for room for one more client; false: the server has stopped.
+func (s *Server) enter() bool {
+	if s.room == nil {
+		return true
+	}
+	select {
+	case s.room <- struct{}{}:
+		return true
+	case <-s.stopped:
+		return false
+	}
+}
+
+func (s *Server) leave() {
+	if s.room != nil {
+		<-s.room
 	}
 }
 
@@ -142,13 +170,18 @@ func (s *Server) start(conn net.Conn) {
 	if s.closed {
 		s.mu.Unlock()
 		conn.Close()
+		s.leave()
 		return
 	}
 	s.clients[c] = struct{}{}
 	s.mu.Unlock()
 	go func() {
 		defer func() {
+			if v := recover(); v != nil { // of a Front or a DialFunc
+				s.log("panic", "client", conn.RemoteAddr().String(), "panic", v, "stack", string(debug.Stack()))
+			}
 			conn.Close()
+			s.leave()
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			delete(s.clients, c)
@@ -175,30 +208,40 @@ func (s *Server) serve(ctx context.Context, c *client) error {
 		}
 		ses := s.session(c, req, last)
 		last = ses
-		ses.busy.Add(1)
-		server, err := s.dial(ctx, req)
-		if err != nil {
-			again := s.refuse(c, req, ses, err)
-			ses.busy.Add(-1)
-			if !again {
-				return err
-			}
-			continue
-		}
-		ses.Dialled = time.Now()
-		if req.Granted != nil {
-			err = req.Granted()
-		}
-		if err == nil {
-			f := s.plain.newFlow(c.conn, sniff.NewConn(server), ses)
-			ses.busy.Add(-1)
-			err = f.serve(ctx)
-		}
-		server.Close()
-		if err != nil || !ses.again {
+		if again, err := s.bring(ctx, c, req, ses); !again {
 			return err
 		}
 	}
+}
+
+// bring brings a client to the target of one request. It reports whether the
+// client may ask for another.
+func (s *Server) bring(ctx context.Context, c *client, req *Request, ses *session) (again bool, err error) {
+	ses.busy.Add(1)
+	ses.entering.Store(true)
+	defer ses.enter()
+	server, err := s.dial(ctx, req)
+	if err != nil {
+		return s.refuse(c, req, ses, err), err
+	}
+	defer server.Close()
+	ses.Dialled = time.Now()
+	if req.Granted != nil {
+		err = req.Granted()
+	}
+	f := s.plain.newFlow(c.conn, sniff.NewConn(server), ses)
+	if err != nil {
+		f.recordWhole(sniff.Traffic{}, err.Error())
+		return false, err
+	}
+	if req.forward == nil {
+		ses.enter()
+	}
+	err = f.serve(ctx)
+	if err == nil && ses.bad != "" {
+		return false, reject(c.conn, http.StatusBadRequest, ses.bad)
+	}
+	return err == nil && ses.again, err
 }
 
 // session begins what a request is about. Further ones on the same connection

@@ -47,6 +47,9 @@ type session struct {
 
 	forward *forward // the client speaks to us as to a forward proxy
 	again   bool     // a further request for another target waits on the client's Conn
+	bad     string   // why what waits there cannot be a request, to be told the client
+
+	entering atomic.Bool // counted as busy already, for the exchange that is to come
 
 	serverTLS, clientTLS time.Time // when the handshakes were complete
 }
@@ -59,6 +62,13 @@ func newSession(s Session) *session {
 		s.Start = time.Now()
 	}
 	return &session{Session: s}
+}
+
+// enter ends what a session is counted as busy for until its first exchange.
+func (s *session) enter() {
+	if s.entering.Swap(false) {
+		s.busy.Add(-1)
+	}
 }
 
 // timings places the connection's own milestones relative to start.

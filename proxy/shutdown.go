@@ -54,7 +54,10 @@ func (s *Server) stopListening() {
 	s.setup()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closed = true
+	if !s.closed {
+		s.closed = true
+		close(s.stopped)
+	}
 	for l := range s.ports {
 		l.Close()
 	}

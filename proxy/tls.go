@@ -3,6 +3,9 @@ package proxy
 import (
 	"context"
 	"errors"
+	"io"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/proxyglass/proxyglass/bypass"
@@ -44,8 +47,10 @@ func detectorFor(p sniff.Protocol) sniff.Detector {
 // section before the server can answer, the server's direction the rest.
 type tlsFlow struct {
 	flow    *Flow
-	section *record.TLS
 	opening bool
+
+	mu      sync.Mutex // guards the below: a server may speak out of turn
+	section *record.TLS
 	err     string
 	odd     []string
 }
@@ -53,8 +58,11 @@ type tlsFlow struct {
 // up waits for the whole ClientHello and decides whether to open.
 func (t *tlsFlow) up(ctx context.Context, src *sniff.Reader) error {
 	hello, err := t.clientHello(src)
-	if err != nil {
-		t.odd = append(t.odd, "malformed-client-hello")
+	switch {
+	case errors.Is(err, io.EOF):
+		return err
+	case err != nil:
+		t.note("malformed-client-hello")
 		return err
 	}
 	t.describe(hello)
@@ -64,6 +72,8 @@ func (t *tlsFlow) up(ctx context.Context, src *sniff.Reader) error {
 	target := t.flow.target
 	target.SNI = hello.ServerName
 	if why := t.flow.keepClosed(ctx, target, hello.ALPN); why != "" {
+		t.mu.Lock()
+		defer t.mu.Unlock()
 		t.section.NotOpened = why
 		return nil
 	}
@@ -101,6 +111,8 @@ func (t *tlsFlow) clientHello(src *sniff.Reader) (*sniff.ClientHello, error) {
 
 // describe fills in what the client says of itself.
 func (t *tlsFlow) describe(hello *sniff.ClientHello) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	s := t.section
 	s.ServerName = hello.ServerName
 	s.Version = sniff.VersionName(hello.MaxVersion())
@@ -115,6 +127,11 @@ func (t *tlsFlow) describe(hello *sniff.ClientHello) {
 func (f *Flow) keepClosed(ctx context.Context, target bypass.Target, alpn []string) string {
 	if !mitm.Openable(alpn) {
 		return "the client offers nothing but h2"
+	}
+	if ours := f.pipeline.MITM.ALPN; len(ours) > 0 && len(alpn) > 0 && !slices.ContainsFunc(alpn, func(p string) bool {
+		return slices.Contains(ours, p) && mitm.Openable([]string{p})
+	}) && mitm.Openable(ours) {
+		return "the client offers none of the protocols to open"
 	}
 	if f.pipeline.Bypass == nil {
 		return ""
@@ -164,10 +181,18 @@ func (t *tlsFlow) refused(err error) {
 		t.err = "server: " + alert.Error()
 		return
 	}
-	t.odd = append(t.odd, "malformed-server-hello")
+	t.note("malformed-server-hello")
+}
+
+func (t *tlsFlow) note(what string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.odd = append(t.odd, what)
 }
 
 func (t *tlsFlow) serverHello(hello *sniff.ServerHello) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	s := t.section
 	s.Version = sniff.VersionName(hello.Version)
 	s.CipherSuite = sniff.CipherSuiteName(hello.CipherSuite)

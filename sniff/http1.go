@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"strings"
 )
 
@@ -21,8 +22,9 @@ type HTTP1Head struct {
 	Reason         string // of a response; may be empty
 	Proto          string // "HTTP/1.1", "HTTP/1.0"
 
-	Host    string // the first Host field's value
-	Upgrade string // the first Upgrade field's value
+	Host       string // the first Host field's value
+	Upgrade    string // the first Upgrade field's value
+	Expects100 bool   // there is an Expect: 100-continue
 
 	Length  int64 // the Content-Length field's value; -1: there is none
 	Coded   bool  // there is a Transfer-Encoding
@@ -32,7 +34,15 @@ type HTTP1Head struct {
 	Anomalies HTTP1Anomalies // what a strict parser would have refused
 
 	fields string
+	spans  [indexedFields]fieldSpan // of the first NumFields, where all are in it and none is folded
+	folded bool
 }
+
+// indexedFields is how many fields are found again without a second scan.
+const indexedFields = 24
+
+// fieldSpan says where a field's name and value stand in HTTP1Head.fields.
+type fieldSpan struct{ name, nameEnd, value, valueEnd uint32 }
 
 // HTTP1Anomalies is a set of oddities that a lenient parser lives with.
 type HTTP1Anomalies uint8
@@ -92,11 +102,14 @@ func ParseHTTP1Request(head string) (h HTTP1Head, err error) {
 	if h.Method, line, ok = strings.Cut(line, " "); !ok || h.Method == "" {
 		return h, fmt.Errorf("%w: request line", ErrHTTP1)
 	}
+	line = strings.TrimRight(line, " ") // RFC 9112 section 3 lets one be lenient
 	i := strings.LastIndexByte(line, ' ')
 	if i <= 0 || !isHTTP1Version(line[i+1:]) {
 		return h, fmt.Errorf("%w: request line", ErrHTTP1)
 	}
-	h.Target, h.Proto = line[:i], line[i+1:]
+	if h.Target, h.Proto = strings.Trim(line[:i], " "), line[i+1:]; h.Target == "" {
+		return h, fmt.Errorf("%w: request line", ErrHTTP1)
+	}
 	if strings.ContainsAny(h.Target, " \t") {
 		h.Anomalies |= SpaceInTarget
 	}
@@ -108,7 +121,7 @@ func ParseHTTP1Response(head string) (h HTTP1Head, err error) {
 	line, rest := cutLine(head, &h.Anomalies)
 	var status string
 	h.Proto, line, _ = strings.Cut(line, " ")
-	status, h.Reason, _ = strings.Cut(line, " ")
+	status, h.Reason, _ = strings.Cut(strings.TrimLeft(line, " "), " ")
 	if !isHTTP1Version(h.Proto) || len(status) != 3 {
 		return h, fmt.Errorf("%w: status line", ErrHTTP1)
 	}
@@ -129,21 +142,35 @@ func isHTTP1Version(s string) bool {
 // the white space around it, and unfolded (RFC 9112 section 5.2).
 func (h *HTTP1Head) Fields() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
-		var a HTTP1Anomalies
-		for rest := h.fields; ; {
-			var line string
-			line, rest = cutLine(rest, &a)
-			if line == "" {
+		if h.NumFields > indexedFields || h.folded {
+			h.scanAgain(yield)
+			return
+		}
+		for i := range h.NumFields {
+			f := &h.spans[i]
+			if !yield(h.fields[f.name:f.nameEnd], h.fields[f.value:f.valueEnd]) {
 				return
 			}
-			name, value, ok := cutField(line, &a)
-			for isFolded(rest) {
-				line, rest = cutLine(rest, &a)
-				value = strings.TrimRight(value, " \t") + " " + trim(line)
-			}
-			if ok && !yield(name, value) {
-				return
-			}
+		}
+	}
+}
+
+// scanAgain yields fields that are too many for the index, or folded.
+func (h *HTTP1Head) scanAgain(yield func(string, string) bool) {
+	var a HTTP1Anomalies
+	for rest := h.fields; ; {
+		var line string
+		line, rest = cutLine(rest, &a)
+		if line == "" {
+			return
+		}
+		f, ok := cutField(line, &a)
+		value := line[f.value:f.valueEnd]
+		if isFolded(rest) {
+			value, rest = unfold(value, rest, &a)
+		}
+		if ok && !yield(line[f.name:f.nameEnd], value) {
+			return
 		}
 	}
 }
@@ -151,27 +178,38 @@ func (h *HTTP1Head) Fields() iter.Seq2[string, string] {
 // scanFields goes over the field lines once and notes what matters.
 func (h *HTTP1Head) scanFields(s string) error {
 	h.fields, h.Length = s, -1
-	for {
-		line, rest := cutLine(s, &h.Anomalies)
+	for at := 0; ; {
+		line, rest := cutLine(s[at:], &h.Anomalies)
 		if line == "" {
 			break
 		}
-		s = rest
+		start := at
+		at = len(s) - len(rest)
 		if line[0] == ' ' || line[0] == '\t' {
-			// Before the first field there is nothing to fold: 2.2 has us skip it.
-			if h.Anomalies |= ObsFold; h.NumFields == 0 {
-				h.fields = s
-			}
+			h.Anomalies |= ObsFold // before the first field: section 2.2 has us skip it
+			s, at = rest, 0
+			h.fields = s
 			continue
 		}
-		name, value, ok := cutField(line, &h.Anomalies)
+		f, ok := cutField(line, &h.Anomalies)
+		value := line[f.value:f.valueEnd]
+		if isFolded(rest) {
+			h.Anomalies |= ObsFold
+			h.folded = true
+			value, rest = unfold(value, rest, &h.Anomalies)
+			at = len(s) - len(rest)
+		}
 		if !ok {
 			continue
 		}
-		h.NumFields++
-		if err := h.note(name, value); err != nil {
+		if err := h.note(line[f.name:f.nameEnd], value); err != nil {
 			return err
 		}
+		if i := h.NumFields; i < indexedFields {
+			n := uint32(start)
+			h.spans[i] = fieldSpan{n + f.name, n + f.nameEnd, n + f.value, n + f.valueEnd}
+		}
+		h.NumFields++
 	}
 	if h.Coded && h.Length >= 0 {
 		h.Anomalies |= LengthAndCoding
@@ -185,6 +223,10 @@ func (h *HTTP1Head) note(name, value string) error {
 	case 4:
 		if h.Host == "" && strings.EqualFold(name, "Host") {
 			h.Host = value
+		}
+	case 6:
+		if strings.EqualFold(name, "Expect") && strings.EqualFold(value, "100-continue") {
+			h.Expects100 = true
 		}
 	case 7:
 		if h.Upgrade == "" && strings.EqualFold(name, "Upgrade") {
@@ -224,16 +266,15 @@ func (h *HTTP1Head) noteLength(list string) error {
 }
 
 func parseLength(s string) (n int64, ok bool) {
-	if s == "" || len(s) > 18 {
-		return 0, false
-	}
 	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
+		if s[i] < '0' || s[i] > '9' || n > math.MaxInt64/10 {
 			return 0, false
 		}
-		n = 10*n + int64(s[i]-'0')
+		if n = 10*n + int64(s[i]-'0'); n < 0 {
+			return 0, false
+		}
 	}
-	return n, true
+	return n, s != ""
 }
 
 // cutLine returns s up to its first line end, and what is behind that.
@@ -249,20 +290,45 @@ func cutLine(s string, a *HTTP1Anomalies) (line, rest string) {
 	return s[:i], s[i+1:]
 }
 
-func cutField(line string, a *HTTP1Anomalies) (name, value string, ok bool) {
-	name, value, ok = strings.Cut(line, ":")
-	if !ok || name == "" {
+// cutField takes a field line apart. The span is relative to line.
+func cutField(line string, a *HTTP1Anomalies) (f fieldSpan, ok bool) {
+	colon := strings.IndexByte(line, ':')
+	if colon <= 0 {
 		*a |= NoColon
-		return "", "", false
+		return f, false
 	}
-	if c := name[len(name)-1]; c == ' ' || c == '\t' {
+	end := colon
+	for end > 0 && isBlank(line[end-1]) {
 		*a |= SpaceBeforeColon
-		name = strings.TrimRight(name, " \t")
+		end--
 	}
-	return name, trim(value), name != ""
+	v, w := colon+1, len(line)
+	for v < w && isBlank(line[v]) {
+		v++
+	}
+	for w > v && (isBlank(line[w-1]) || line[w-1] == '\r') {
+		w--
+	}
+	return fieldSpan{0, uint32(end), uint32(v), uint32(w)}, end > 0
 }
 
-func isFolded(rest string) bool { return rest != "" && (rest[0] == ' ' || rest[0] == '\t') }
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }
+
+func isFolded(rest string) bool { return rest != "" && isBlank(rest[0]) }
+
+// unfold adds to value the folded lines that rest begins with (RFC 9112 section
+// 5.2), a space in the place of each fold.
+func unfold(value, rest string, a *HTTP1Anomalies) (unfolded, behind string) {
+	var b strings.Builder
+	b.WriteString(value)
+	for isFolded(rest) {
+		var line string
+		line, rest = cutLine(rest, a)
+		b.WriteByte(' ')
+		b.WriteString(trim(line))
+	}
+	return trim(b.String()), rest
+}
 
 // trim takes off optional white space (RFC 9110 section 5.6.3).
 func trim(s string) string {
@@ -298,13 +364,17 @@ func (h *HTTP1Head) RequestFraming() (HTTP1Framing, error) {
 	return NoBody, nil
 }
 
+// Interim reports whether h is a 1xx response, before the final one (RFC 9110
+// section 15.2).
+func (h *HTTP1Head) Interim() bool { return h.Status >= 100 && h.Status < 200 }
+
 // ResponseFraming returns how the body of a response with head h ends, which
 // depends on the method it answers. After a 101, or a 2xx to CONNECT, the
 // connection speaks something else, which is no body.
 func (h *HTTP1Head) ResponseFraming(method string) HTTP1Framing {
 	switch {
-	case h.Status < 200 || h.Status == 204 || h.Status == 304 || method == "HEAD",
-		h.Status < 300 && method == "CONNECT":
+	case h.Interim() || h.Status == 204 || h.Status == 304 || method == "HEAD",
+		h.Status/100 == 2 && method == "CONNECT":
 		return NoBody
 	case h.Chunked:
 		return ByChunks
