@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,7 +16,7 @@ type direction struct {
 	perr    error // what the parser returned
 	end     error // how the stream ended
 	stopped bool
-	isOver  bool
+	isOver  atomic.Bool
 	failed  bool // src is lost, and with it what the other direction writes to it
 	drain   drainTimer
 }
@@ -100,8 +101,7 @@ func (d *direction) finish() {
 // over tells the relay that this direction has nothing more to deliver. With
 // both so, nobody need wait for what may follow: that is what it returns.
 func (d *direction) over() (both bool) {
-	if !d.isOver {
-		d.isOver = true
+	if !d.isOver.Swap(true) {
 		if d.relay.over.Add(1) == 2 {
 			d.opposite().r.interrupt()
 		}

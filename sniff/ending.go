@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"syscall"
+	"time"
 )
 
 // passEnd gives dst the end that src has come to, and waits, on TLS, for the
@@ -11,7 +12,7 @@ import (
 func (d *direction) passEnd() error {
 	r := &d.r
 	switch {
-	case r.src.wasReset(): // a write has met the reset, a read only its echo
+	case d.wasReset():
 		d.passFailure()
 		return syscall.ECONNRESET
 	case r.below == nil: // a plain stream
@@ -26,6 +27,25 @@ func (d *direction) passEnd() error {
 		d.halfClose(r.dst.stream())
 	}
 	return nil
+}
+
+// echoTime bounds the wait for a write to tell what it has met.
+const echoTime = time.Second
+
+// wasReset tells whether the end of src's stream is a reset. A connection tells
+// of it once: if that was to a write of the other direction, the read sees an
+// end of stream, and may see it before the write has come back to say so.
+func (d *direction) wasReset() bool {
+	src := d.r.src
+	ended := d.r.below == nil || d.r.below.eof.Load()
+	if t, ok := src.transport().(*net.TCPConn); ok && ended && mayBeEcho(t) {
+		for end := time.Now().Add(echoTime); time.Now().Before(end); time.Sleep(50 * time.Microsecond) {
+			if src.wasReset() || d.opposite().isOver.Load() {
+				break
+			}
+		}
+	}
+	return src.wasReset()
 }
 
 // waitForEOF reads what follows a close_notify, which RFC 8446 section 6.1

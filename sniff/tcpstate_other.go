@@ -9,3 +9,5 @@ import "net"
 const canSplice = false
 
 func isGone(*net.TCPConn) bool { return false }
+
+func mayBeEcho(*net.TCPConn) bool { return false }
