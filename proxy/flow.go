@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/proxyglass/proxyglass/bypass"
@@ -225,9 +226,18 @@ func (f *Flow) recordWhole(t sniff.Traffic, why string) {
 func endError(t sniff.Traffic) string {
 	switch {
 	case t.Down.End != nil:
-		return "server to client: " + t.Down.End.Error()
+		return "server to client: " + reason(t.Down.End)
 	case t.Up.End != nil:
-		return "client to server: " + t.Up.End.Error()
+		return "client to server: " + reason(t.Up.End)
 	}
 	return ""
+}
+
+// reason is err without the addresses, which the record has.
+func reason(err error) string {
+	var number syscall.Errno
+	if errors.As(err, &number) {
+		return number.Error()
+	}
+	return err.Error()
 }

@@ -58,6 +58,7 @@ type http1 struct {
 	stray    int64     // bytes of the server that answer nothing, of no exchange yet
 
 	in, out int64 // bytes followed in each direction, as they were passed on
+	blank   int64 // of in: empty lines before the next request
 }
 
 // switched is what a connection was switched to by a 101 or a CONNECT.
@@ -83,6 +84,7 @@ func (h *http1) up(ctx context.Context, src *sniff.Reader) error {
 		if n := emptyLines(b); n > 0 { // RFC 9112 section 2.2
 			src.Advance(n)
 			h.in += int64(n)
+			h.blank += int64(n)
 			continue
 		}
 		if err := h.request(src); err != nil {
@@ -167,7 +169,7 @@ func (h *http1) requestHead(src *sniff.Reader, fwd *forward) (head sniff.HTTP1He
 // requestBody follows the body of a request whose head is through.
 func (h *http1) requestBody(src *sniff.Reader, x *exchange, head *sniff.HTTP1Head, framing sniff.HTTP1Framing) error {
 	x.expects = head.Expects100
-	if skipped, err := h.bodySkipped(src, x); skipped || err != nil {
+	if skipped, err := h.bodySkipped(src, x, head.Length); skipped || err != nil {
 		return err
 	}
 	body := bodyReader{message: &x.request, limit: h.maxBody(), wire: &x.in}
@@ -193,7 +195,7 @@ func (h *http1) requestBody(src *sniff.Reader, x *exchange, head *sniff.HTTP1Hea
 // bodySkipped reports that the client goes on to another request without
 // sending the body that it had announced: one that asks by Expect whether it
 // shall (RFC 9110 section 10.1.1) need not when the final answer comes instead.
-func (h *http1) bodySkipped(src *sniff.Reader, x *exchange) (bool, error) {
+func (h *http1) bodySkipped(src *sniff.Reader, x *exchange, length int64) (bool, error) {
 	if !x.expects {
 		return false, nil
 	}
@@ -204,13 +206,17 @@ func (h *http1) bodySkipped(src *sniff.Reader, x *exchange) (bool, error) {
 	h.mu.Lock()
 	answered := h.early == x
 	h.mu.Unlock()
-	if v := detectorFor(sniff.HTTP1).Detect(b); !answered || v != sniff.Yes {
+	bodied := length > 0 && int64(len(b)) >= length && (int64(len(b)) == length || isRequest(b[length:]))
+	if !answered || bodied || !isRequest(b) {
 		x.expects = false
 		return false, nil
 	}
 	h.requestDone(x)
 	return true, nil
 }
+
+// isRequest reports that b begins with a whole request line.
+func isRequest(b []byte) bool { return detectorFor(sniff.HTTP1).Detect(b) == sniff.Yes }
 
 // leave ends the relay before a request that is not for this origin, or cannot
 // be understood: the front-end looks at it again. What the client said is kept
@@ -287,11 +293,11 @@ func (h *http1) skipGarbage(src *sniff.Reader, b []byte, x *exchange) error {
 		if i := bytes.Index(b, statusStart); i >= 0 {
 			n = i
 		}
-		x.out += int64(n)
+		x.note("garbage")
 		if x.junk += n; x.junk > maxGarbage {
 			return h.giveUpResponse(x, errNoStatus)
 		}
-		x.note("garbage")
+		x.out += int64(n)
 	} else {
 		h.mu.Lock()
 		h.stray += int64(n)

@@ -44,6 +44,7 @@ func (h *http1) newExchange(start time.Time) *exchange {
 	x.timings = f.session.timings(start)
 	x.http.Scheme = f.scheme
 	x.http.Request = &x.request
+	x.in, h.blank = h.blank, 0
 	return x
 }
 
@@ -56,7 +57,7 @@ func (h *http1) describe(x *exchange, head *sniff.HTTP1Head, n int64) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	x.in = n
+	x.in += n
 	x.http.Host, x.http.Method, x.http.Proto = head.Host, head.Method, head.Proto
 	x.http.Scheme, x.http.URI = scheme, head.Target
 	x.request.Header = fields
@@ -252,7 +253,7 @@ func (h *http1) unfinished(rest *sniff.Traffic, why string) {
 		case x == h.early && x.expects && x.broken == "": // its body was not wanted, and was not sent
 			h.emit(x, "")
 			continue
-		case x == h.early:
+		case x == h.early && x.broken == "":
 			x.note("early-answer")
 		}
 		h.emit(x, why)
