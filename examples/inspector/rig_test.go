@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -249,7 +250,9 @@ type result struct {
 // would change where it connects.
 func command(t testing.TB, stdin io.Reader, name string, args ...string) result {
 	t.Helper()
-	cmd := exec.Command(need(t, name), args...)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, need(t, name), args...)
 	var out, errors bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &out, &errors
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + work}
