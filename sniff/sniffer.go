@@ -35,13 +35,11 @@ func (s *Sniffer) Sniff(ctx context.Context, c net.Conn) (*Conn, error) {
 		close(interrupted)
 	})
 	s.detect(ctx, conn)
-	var err error
 	if !unhook() {
 		<-interrupted
-		err = context.Cause(ctx)
 	}
 	conn.SetReadDeadline(time.Time{})
-	return conn, err
+	return conn, context.Cause(ctx) // not unhook's word: ctx tells of its end before it calls
 }
 
 func (s *Sniffer) detect(ctx context.Context, c *Conn) {

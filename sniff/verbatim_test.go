@@ -20,9 +20,9 @@ import (
 // is what went in on the other.
 
 func TestVerbatim(t *testing.T) {
-	runs := uint64(40)
+	runs := uint64(16)
 	if testing.Short() {
-		runs = 8
+		runs = 4
 	}
 	for _, tr := range transports() {
 		t.Run(tr.name, func(t *testing.T) {
