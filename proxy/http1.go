@@ -122,7 +122,7 @@ func (h *http1) request(src *sniff.Reader) error {
 			replaced, same = fwd.rewrite(&head, n)
 		}
 		if !same || h.tooMany() {
-			return h.leave()
+			return h.leave(src)
 		}
 	}
 	switch {
@@ -221,7 +221,10 @@ func isRequest(b []byte) bool { return detectorFor(sniff.HTTP1).Detect(b) == sni
 // leave ends the relay before a request that is not for this origin, or cannot
 // be understood: the front-end looks at it again. What the client said is kept
 // from the origin; it may hold credentials.
-func (h *http1) leave() error {
+func (h *http1) leave(src *sniff.Reader) error {
+	if err := src.Release(); err != nil { // the requests before
+		return err
+	}
 	h.flow.session.again = h.wait()
 	return sniff.Stop
 }
