@@ -128,7 +128,7 @@ func TestFileRun(t *testing.T) {
 		time.Sleep(10*time.Second - 1)
 		synctest.Wait()
 		assert.True(t, matches(t, f, "a.test"), "not yet time to look")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		assert.False(t, matches(t, f, "a.test"))
 		assert.True(t, matches(t, f, "b.test"))

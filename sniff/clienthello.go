@@ -12,13 +12,13 @@ type ClientHello struct {
 	Raw []byte // the TLS records that carry the message, headers included; the last one whole
 	Len int    // len(Raw): how much of the stream the hello takes
 
-	RecordVersion      uint16 // of the first record
-	Version            uint16 // legacy_version; MaxVersion tells what is offered
-	Random             []byte // 32 bytes
-	SessionID          []byte // legacy_session_id, up to 255 bytes
-	CipherSuites       []uint16
-	CompressionMethods []byte // legacy_compression_methods
-	Extensions         []Extension
+	RecordVersion      uint16      // of the first record
+	Version            uint16      // legacy_version; MaxVersion tells what is offered
+	Random             []byte      // 32 bytes
+	SessionID          []byte      // legacy_session_id, up to 255 bytes
+	CipherSuites       []uint16    // in the order offered, GREASE included
+	CompressionMethods []byte      // legacy_compression_methods
+	Extensions         []Extension // in the order sent, GREASE included
 
 	// Of the extensions. A field is empty when its extension is absent or cannot be
 	// read; of two extensions of one type the first counts.

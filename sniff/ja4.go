@@ -9,6 +9,7 @@ import (
 // A Transport says what carried a ClientHello, as the letter that JA4 begins with.
 type Transport byte
 
+// The transports that JA4 tells apart.
 const (
 	OverTCP  Transport = 't'
 	OverQUIC Transport = 'q'

@@ -37,8 +37,8 @@ var Stop = errors.New("sniff: stop the relay")
 
 // A PanicError is a parser's panic, contained.
 type PanicError struct {
-	Value any
-	Stack []byte
+	Value any    // what the parser panicked with
+	Stack []byte // of its goroutine, as debug.Stack prints it
 }
 
 func (e *PanicError) Error() string { return fmt.Sprintf("sniff: parser panicked: %v", e.Value) }

@@ -16,14 +16,14 @@ type ServerHello struct {
 	Raw []byte
 	Len int // len(Raw)
 
-	RecordVersion     uint16 // of the record that the message begins in
-	LegacyVersion     uint16 // the message's own version field
-	Version           uint16 // the version selected: supported_versions where that is there, else LegacyVersion
-	Random            []byte // 32 bytes
-	SessionID         []byte // legacy_session_id_echo, up to 255 bytes
-	CipherSuite       uint16 // the suite selected
-	CompressionMethod byte   // 0 but for old SSL
-	Extensions        []Extension
+	RecordVersion     uint16      // of the record that the message begins in
+	LegacyVersion     uint16      // the message's own version field
+	Version           uint16      // the version selected: supported_versions where that is there, else LegacyVersion
+	Random            []byte      // 32 bytes
+	SessionID         []byte      // legacy_session_id_echo, up to 255 bytes
+	CipherSuite       uint16      // the suite selected
+	CompressionMethod byte        // 0 but for old SSL
+	Extensions        []Extension // in the order sent
 
 	// ALPN is the protocol selected where it is in clear: up to TLS 1.2. TLS 1.3 has it
 	// in EncryptedExtensions. Empty: none, or not to be seen.
