@@ -1,5 +1,7 @@
 package record
 
+import "strings"
+
 // equalFold reports whether a and b are equal under ASCII case folding, which is
 // how field names compare (RFC 9110 section 5.1).
 func equalFold(a, b string) bool {
@@ -32,21 +34,21 @@ func upper(c byte) byte {
 // the case of field names alone that are none.
 func isToken(s string) bool {
 	for i := 0; i < len(s); i++ {
-		if !isTokenByte(s[i]) {
+		if !tokenBytes[s[i]] {
 			return false
 		}
 	}
 	return s != ""
 }
 
-func isTokenByte(c byte) bool {
-	switch {
-	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		return true
+// tokenBytes are the bytes of a token.
+var tokenBytes = func() (is [256]bool) {
+	const others = "!#$%&'*+-.^_`|~"
+	for c := range is {
+		switch c := byte(c); {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte(others, c) >= 0:
+			is[c] = true
+		}
 	}
-	switch c {
-	case '!', '#', '$', '%', '&', '\'', '*', '+', '-', '.', '^', '_', '`', '|', '~':
-		return true
-	}
-	return false
-}
+	return is
+}()

@@ -90,15 +90,15 @@ func (e *encoder) name(name string) {
 		return
 	}
 	e.b = append(e.b, '"')
+	start := len(e.b)
+	e.b = append(e.b, name...)
 	first := true
-	for i := 0; i < len(name); i++ {
-		c := name[i]
+	for i, c := range e.b[start:] {
 		if first {
-			c = upper(c)
-		} else {
-			c = lower(c)
+			e.b[start+i] = upper(c)
+		} else if 'A' <= c && c <= 'Z' {
+			e.b[start+i] = c + 'a' - 'A'
 		}
-		e.b = append(e.b, c)
 		first = c == '-'
 	}
 	e.b = append(e.b, '"', ':', '[')

@@ -119,6 +119,12 @@ func (e *encoder) element(s string) {
 func (e *encoder) escaped(s string) {
 	start := 0 // s[start:i] needs no escaping
 	for i := 0; i < len(s); {
+		for i+8 <= len(s) && plain(s[i:i+8]) {
+			i += 8
+		}
+		if i == len(s) {
+			break
+		}
 		c := s[i]
 		if c-0x20 < 0x5f && c != '"' && c != '\\' {
 			i++
@@ -163,4 +169,16 @@ func (e *encoder) escape(r rune) {
 		e.b = append(e.b, '\\', 'u',
 			hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
 	}
+}
+
+// plain reports whether none of the eight bytes of s needs escaping: all are
+// printable ASCII, none is a quotation mark or a backslash. It looks at all of
+// them at once: a byte's high bit ends up set when it is one of those.
+func plain(s string) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	quote, backslash, del := x^ones*'"', x^ones*'\\', x^ones*0x7f
+	found := x | (x - ones*' ') | (quote - ones) | (backslash - ones) | (del - ones)
+	return found&highs == 0
 }
