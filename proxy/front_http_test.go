@@ -174,6 +174,7 @@ func TestDialFails(t *testing.T) {
 				answer, err := io.ReadAll(c)
 				assert.NoError(t, err)
 				assert.True(t, strings.HasPrefix(string(answer), "HTTP/1.1 "+tt.status+"\r\n"), string(answer))
+				c.Close()
 				rec := only(t, r.wait(1))
 				assert.Equal(t, tt.status[:3], itoa(rec.HTTP.StatusCode))
 				assert.NotEmpty(t, rec.Err)
