@@ -16,26 +16,53 @@ import (
 // origin: a request for another one, or one that is not to be forwarded, makes
 // the relay stop, and the front-end look at it again.
 type forward struct {
-	host     string                           // host:port that the connection goes to
-	admit    func(head *sniff.HTTP1Head) bool // whether the client may (still) use us
-	patience time.Duration                    // for the rest of a head
+	front    *HTTP         // knows whether the client may (still) use us
+	client   string        // who the client has said it is
+	host     string        // host:port that the connection goes to
+	patience time.Duration // for the rest of a head
+
+	authority string // of the last target that was host
+	buf       []byte // of the last rewritten head
 }
 
 // rewrite returns the head to send in the place of head, which was n bytes
 // long, or false if it is none for this origin.
 func (f *forward) rewrite(head *sniff.HTTP1Head, n int) ([]byte, bool) {
-	target, ok := parseAbsolute(head.Target)
-	if !ok || target.host != f.host || f.admit != nil && !f.admit(head) {
+	target, ok := splitAbsolute(head.Target)
+	if !ok || !f.isHost(target.authority) {
 		return nil, false
 	}
-	b := make([]byte, 0, n)
+	if id, ok := f.front.admit(head); !ok || id != f.client {
+		return nil, false
+	}
+	b := f.buf[:0]
 	b = append(b, head.Method...)
 	b = append(b, ' ')
 	b = append(b, originForm(head.Method, target.rest)...)
 	b = append(b, ' ')
 	b = append(b, head.Proto...)
 	b = append(b, "\r\n"...)
-	return appendFields(b, head, target.authority), true
+	b = appendFields(b, head, target.authority)
+	if f.buf = b; cap(b) > maxHeadBuffer {
+		f.buf = nil
+	}
+	return b, true
+}
+
+// maxHeadBuffer is how large a buffer is kept for the next request's head.
+const maxHeadBuffer = 4 << 10
+
+// isHost reports whether authority is what the connection goes to.
+func (f *forward) isHost(authority string) bool {
+	if authority == f.authority && authority != "" {
+		return true
+	}
+	host, ok := hostPort(authority, "80")
+	if !ok || host != f.host {
+		return false
+	}
+	f.authority = strings.Clone(authority)
+	return true
 }
 
 // originForm is the target without scheme and authority.
