@@ -133,13 +133,12 @@ func withoutCredentials(h record.Header) record.Header {
 
 // absolute is a target in absolute-form (RFC 9112 section 3.2.2).
 type absolute struct {
-	host      string // host:port to dial
 	authority string // as sent, without userinfo
 	rest      string // path and query as sent
 }
 
-// parseAbsolute takes an http target apart without altering its parts.
-func parseAbsolute(target string) (absolute, bool) {
+// splitAbsolute takes an http target apart without altering its parts.
+func splitAbsolute(target string) (absolute, bool) {
 	const scheme = "http://"
 	if len(target) <= len(scheme) || !strings.EqualFold(target[:len(scheme)], scheme) {
 		return absolute{}, false
@@ -154,11 +153,10 @@ func parseAbsolute(target string) (absolute, bool) {
 	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
 		authority = authority[i+1:] // RFC 9110 section 4.2.4: not to be forwarded
 	}
-	host, ok := hostPort(authority, "80")
 	if i := strings.IndexByte(rest, '#'); i >= 0 {
 		rest = rest[:i]
 	}
-	return absolute{host: host, authority: authority, rest: rest}, ok
+	return absolute{authority: authority, rest: rest}, true
 }
 
 // hostPort completes an authority to what can be dialled. Port "" means that

@@ -114,7 +114,11 @@ func (h *HTTP) connect(c *sniff.Conn, head *sniff.HTTP1Head, n int, id string) (
 // absolute takes a request in absolute-form. It stays in c, for the pipeline to
 // see and to rewrite.
 func (h *HTTP) absolute(c *sniff.Conn, head *sniff.HTTP1Head, framing sniff.HTTP1Framing, n int, id string) (*Request, error) {
-	target, ok := parseAbsolute(head.Target)
+	target, ok := splitAbsolute(head.Target)
+	host := ""
+	if ok {
+		host, ok = hostPort(target.authority, "80")
+	}
 	if !ok {
 		return nil, reject(c, http.StatusBadRequest,
 			fmt.Sprintf("this is a proxy: it takes CONNECT and http:// targets, not %.200q", head.Target))
@@ -122,11 +126,8 @@ func (h *HTTP) absolute(c *sniff.Conn, head *sniff.HTTP1Head, framing sniff.HTTP
 	section := requestSection(head)
 	section.Scheme = "http"
 	return &Request{
-		Host: target.host, ClientID: id, request: section,
-		forward: &forward{host: target.host, patience: h.headerTimeout(), admit: func(head *sniff.HTTP1Head) bool {
-			again, ok := h.admit(head)
-			return ok && again == id
-		}},
+		Host: host, ClientID: id, request: section,
+		forward: &forward{front: h, client: id, host: host, patience: h.headerTimeout()},
 		Refused: func(why error) bool {
 			a := refusal(why)
 			a.describe(section)

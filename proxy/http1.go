@@ -111,10 +111,24 @@ func emptyLines(b []byte) int {
 func (h *http1) request(src *sniff.Reader) error {
 	x := h.newExchange(time.Now())
 	fwd := h.flow.session.forward
-	if fwd == nil && sniff.HTTP1HeadEnd(src.Held(), 0) == 0 {
-		h.push(x) // what has come goes on, and may be answered as it is
+	b, err := src.Held(), error(nil)
+	if n := sniff.HTTP1HeadEnd(b, 0); n > 0 {
+		b = b[:n]
+	} else {
+		if fwd == nil {
+			h.push(x) // what has come goes on, and may be answered as it is
+		}
+		b, err = waitHead(src, fwd)
 	}
-	head, n, framing, err := h.requestHead(src, fwd)
+	n := len(b)
+	var head sniff.HTTP1Head
+	var framing sniff.HTTP1Framing
+	if err == nil {
+		head, err = sniff.ParseHTTP1Request(string(b))
+	}
+	if err == nil {
+		framing, err = head.RequestFraming()
+	}
 	var replaced []byte
 	if fwd != nil {
 		same := false
@@ -149,21 +163,14 @@ func (h *http1) request(src *sniff.Reader) error {
 	return h.requestBody(src, x, &head, framing)
 }
 
-// requestHead reads the next head; without an error it is whole, unconsumed and
-// n bytes long. One that is to be rewritten is held until then.
-func (h *http1) requestHead(src *sniff.Reader, fwd *forward) (head sniff.HTTP1Head, n int, framing sniff.HTTP1Framing, err error) {
+// waitHead waits for the rest of a head. One that is to be rewritten is held
+// until it is whole.
+func waitHead(src *sniff.Reader, fwd *forward) ([]byte, error) {
 	if fwd != nil {
 		src.SetDeadline(time.Now().Add(fwd.patience))
 		defer src.SetDeadline(time.Time{})
 	}
-	b, err := readHead(src, fwd != nil)
-	if err == nil {
-		head, err = sniff.ParseHTTP1Request(string(b))
-	}
-	if err == nil {
-		framing, err = head.RequestFraming()
-	}
-	return head, len(b), framing, err
+	return readHead(src, fwd != nil)
 }
 
 // requestBody follows the body of a request whose head is through.
