@@ -81,27 +81,27 @@ func (e *encoder) headerSorted(h Header) {
 // name appends the key of a field in net/http's canonical form and opens the list
 // of its values. A token has no byte that needs escaping.
 func (e *encoder) name(name string) {
-	if e.b[len(e.b)-1] != '{' {
-		e.b = append(e.b, ',')
+	b := e.b
+	if b[len(b)-1] != '{' {
+		b = append(b, ',')
 	}
 	if !isToken(name) {
-		e.value(name)
-		e.b = append(e.b, ':', '[')
+		e.b = append(e.appendValue(b, name), ':', '[')
 		return
 	}
-	e.b = append(e.b, '"')
-	start := len(e.b)
-	e.b = append(e.b, name...)
+	b = append(b, '"')
+	start := len(b)
+	b = append(b, name...)
 	first := true
-	for i, c := range e.b[start:] {
+	for i, c := range b[start:] {
 		if first {
-			e.b[start+i] = upper(c)
+			b[start+i] = upper(c)
 		} else if 'A' <= c && c <= 'Z' {
-			e.b[start+i] = c + 'a' - 'A'
+			b[start+i] = c + 'a' - 'A'
 		}
 		first = c == '-'
 	}
-	e.b = append(e.b, '"', ':', '[')
+	e.b = append(b, '"', ':', '[')
 }
 
 // sameName reports whether two names have the same canonical form. Names that

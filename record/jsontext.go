@@ -8,7 +8,9 @@ import (
 )
 
 // encoder appends JSON to b. Every method appends; a key method writes the comma
-// that is due before it. bad is set when a string was not UTF-8.
+// that is due before it. bad is set when a string was not UTF-8. The busiest
+// methods work on a copy of b: each store of a slice through e is one that the
+// garbage collector wants to know of.
 type encoder struct {
 	b   []byte
 	bad bool
@@ -19,17 +21,20 @@ const hexDigits = "0123456789abcdef"
 // key appends a comma unless the object has just been opened, then the key,
 // which needs no escaping, and a colon.
 func (e *encoder) key(k string) {
-	if e.b[len(e.b)-1] != '{' {
-		e.b = append(e.b, ',')
+	e.b = appendKey(e.b, k)
+}
+
+func appendKey(b []byte, k string) []byte {
+	if b[len(b)-1] != '{' {
+		b = append(b, ',')
 	}
-	e.b = append(e.b, '"')
-	e.b = append(e.b, k...)
-	e.b = append(e.b, '"', ':')
+	b = append(b, '"')
+	b = append(b, k...)
+	return append(b, '"', ':')
 }
 
 func (e *encoder) str(k, v string) {
-	e.key(k)
-	e.value(v)
+	e.b = e.appendValue(appendKey(e.b, k), v)
 }
 
 // strSet is str for a key that is absent when the value is empty.
@@ -40,8 +45,7 @@ func (e *encoder) strSet(k, v string) {
 }
 
 func (e *encoder) int(k string, v int64) {
-	e.key(k)
-	e.b = strconv.AppendInt(e.b, v, 10)
+	e.b = strconv.AppendInt(appendKey(e.b, k), v, 10)
 }
 
 // intSet is int for a key that is absent when the value is zero.
@@ -52,8 +56,7 @@ func (e *encoder) intSet(k string, v int64) {
 }
 
 func (e *encoder) bool(k string, v bool) {
-	e.key(k)
-	e.b = strconv.AppendBool(e.b, v)
+	e.b = strconv.AppendBool(appendKey(e.b, k), v)
 }
 
 // boolSet is bool for a key that is absent when the value is false.
@@ -70,16 +73,15 @@ func (e *encoder) base64(k string, v []byte) {
 		e.b = append(e.b, "null"...)
 		return
 	}
-	e.b = append(e.b, '"')
-	e.b = base64.StdEncoding.AppendEncode(e.b, v)
-	e.b = append(e.b, '"')
+	b := append(e.b, '"')
+	b = base64.StdEncoding.AppendEncode(b, v)
+	e.b = append(b, '"')
 }
 
 func (e *encoder) hex(k string, v Hex) {
-	e.key(k)
-	e.b = append(e.b, '"')
-	e.b = append(e.b, v.digits...)
-	e.b = append(e.b, '"')
+	b := append(appendKey(e.b, k), '"')
+	b = append(b, v.digits...)
+	e.b = append(b, '"')
 }
 
 // time appends an RFC 3339 time. What RFC 3339 cannot say is changed: a zone
@@ -92,31 +94,19 @@ func (e *encoder) time(k string, t time.Time) {
 	if y := t.Year(); y < 0 || y > 9999 {
 		t = time.Time{}
 	}
-	e.key(k)
-	e.b = append(e.b, '"')
-	e.b = t.AppendFormat(e.b, time.RFC3339Nano)
-	e.b = append(e.b, '"')
+	b := append(appendKey(e.b, k), '"')
+	b = t.AppendFormat(b, time.RFC3339Nano)
+	e.b = append(b, '"')
 }
 
 // value appends s as a JSON string (RFC 8259 section 7). All control characters
 // are escaped, C1 and DEL too, since records go to terminals; so are U+2028 and
 // U+2029, which some readers take for ends of lines. HTML is left alone. A byte
 // that is not UTF-8 becomes U+FFFD.
-func (e *encoder) value(s string) {
-	e.b = append(e.b, '"')
-	e.escaped(s)
-	e.b = append(e.b, '"')
-}
+func (e *encoder) value(s string) { e.b = e.appendValue(e.b, s) }
 
-// element appends s to an array.
-func (e *encoder) element(s string) {
-	if e.b[len(e.b)-1] != '[' {
-		e.b = append(e.b, ',')
-	}
-	e.value(s)
-}
-
-func (e *encoder) escaped(s string) {
+func (e *encoder) appendValue(b []byte, s string) []byte {
+	b = append(b, '"')
 	start := 0 // s[start:i] needs no escaping
 	for i := 0; i < len(s); {
 		for i+8 <= len(s) && plain(s[i:i+8]) {
@@ -131,8 +121,7 @@ func (e *encoder) escaped(s string) {
 			continue
 		}
 		if c < utf8.RuneSelf {
-			e.b = append(e.b, s[start:i]...)
-			e.escape(rune(c))
+			b = appendEscape(append(b, s[start:i]...), rune(c))
 			i++
 			start = i
 			continue
@@ -141,34 +130,42 @@ func (e *encoder) escaped(s string) {
 		switch {
 		case r == utf8.RuneError && size == 1:
 			e.bad = true
-			e.b = append(e.b, s[start:i]...)
-			e.b = append(e.b, "\ufffd"...)
+			b = append(b, s[start:i]...)
+			b = append(b, "\ufffd"...)
 			start = i + size
 		case r < 0xa0 || r == '\u2028' || r == '\u2029':
-			e.b = append(e.b, s[start:i]...)
-			e.escape(r)
+			b = appendEscape(append(b, s[start:i]...), r)
 			start = i + size
 		}
 		i += size
 	}
-	e.b = append(e.b, s[start:]...)
+	b = append(b, s[start:]...)
+	return append(b, '"')
 }
 
-// escape appends the escape sequence of r, which is below U+10000.
-func (e *encoder) escape(r rune) {
+// element appends s to an array.
+func (e *encoder) element(s string) {
+	b := e.b
+	if b[len(b)-1] != '[' {
+		b = append(b, ',')
+	}
+	e.b = e.appendValue(b, s)
+}
+
+// appendEscape appends the escape sequence of r, which is below U+10000.
+func appendEscape(b []byte, r rune) []byte {
 	switch r {
 	case '"', '\\':
-		e.b = append(e.b, '\\', byte(r))
+		return append(b, '\\', byte(r))
 	case '\n':
-		e.b = append(e.b, '\\', 'n')
+		return append(b, '\\', 'n')
 	case '\r':
-		e.b = append(e.b, '\\', 'r')
+		return append(b, '\\', 'r')
 	case '\t':
-		e.b = append(e.b, '\\', 't')
-	default:
-		e.b = append(e.b, '\\', 'u',
-			hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
+		return append(b, '\\', 't')
 	}
+	return append(b, '\\', 'u',
+		hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
 }
 
 // plain reports whether none of the eight bytes of s needs escaping: all are
