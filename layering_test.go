@@ -66,6 +66,7 @@ var layers = map[string]layer{
 	"examples/hello":     {code: everything},
 	"examples/inspector": {code: everything, tests: []string{"record/recordtest", "github.com/gobwas/ws", "golang.org/x"}},
 	"internal/leaktest":  {},
+	"internal/bench":     {tests: append([]string{"golang.org/x/sys"}, everything...)},
 }
 
 // everything is what a program puts together.
@@ -124,13 +125,13 @@ func TestMayImport(t *testing.T) {
 }
 
 // TestLayers wants the four that know nothing of each other to have a table
-// that says so, and the examples to be nobody's.
+// that says so, and the examples and benchmarks of the whole to be nobody's.
 func TestLayers(t *testing.T) {
 	leaves := []string{"sniff", "mitm", "record", "bypass"}
 	for name, l := range layers {
 		for _, other := range slices.Concat(l.code, l.tests) {
-			assert.False(t, strings.HasPrefix(other, "examples"), "%s may import %s", name, other)
-			assert.False(t, strings.HasPrefix(name, "internal/") && slices.Contains(everything, other),
+			assert.False(t, strings.HasPrefix(other, "examples") || other == "internal/bench", "%s may import %s", name, other)
+			assert.False(t, name == "internal/leaktest" && slices.Contains(everything, other),
 				"%s may import %s", name, other)
 		}
 		top, _, _ := strings.Cut(name, "/")
