@@ -104,7 +104,7 @@ func serve(t testing.TB, cert *tls.Certificate, talk func(net.Conn)) string {
 	require.NoError(t, err)
 	addr := l.Addr().String()
 	if cert != nil {
-		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{*cert}})
+		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{*cert}, NextProtos: []string{"http/1.1"}})
 	}
 	t.Cleanup(func() { l.Close() })
 	go func() {
