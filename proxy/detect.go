@@ -118,6 +118,7 @@ func (f *Flow) down(src *sniff.Reader) error {
 		f.mu.Unlock()
 		if o != nil && o.Down != nil {
 			src.Advance(seen)
+			f.early += int64(seen)
 			return o.Down(src)
 		}
 		if err != nil || settled {
@@ -130,6 +131,7 @@ func (f *Flow) down(src *sniff.Reader) error {
 			}
 		}
 		src.Advance(len(b))
+		f.early += int64(len(b))
 		greeting, seen = false, 0
 		b, err = src.Next()
 	}

@@ -36,6 +36,8 @@ type Flow struct {
 	settled  bool       // what is spoken is known, or given up
 	observer *Observer  // nil: nobody looks
 
+	early int64 // bytes that the server said before it was known what is spoken
+
 	whole atomic.Bool // counted as busy as a whole
 }
 

@@ -261,6 +261,7 @@ func readHead(src *sniff.Reader, hold bool) ([]byte, error) {
 // down follows the answers.
 func (h *http1) down(ctx context.Context, src *sniff.Reader) error {
 	defer h.downEnded()
+	h.greeted(h.flow.early)
 	for {
 		b, err := src.Next()
 		if err != nil {
@@ -285,6 +286,22 @@ func (h *http1) down(ctx context.Context, src *sniff.Reader) error {
 			return sw.down(src)
 		}
 	}
+}
+
+// greeted takes in n bytes that the server said before all that is followed.
+func (h *http1) greeted(n int64) {
+	if n == 0 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.out += n
+	if len(h.waiting) == 0 {
+		h.stray += n
+		return
+	}
+	h.waiting[0].out += n
+	h.waiting[0].note("garbage")
 }
 
 var statusStart = []byte("HTTP/1.")

@@ -25,6 +25,7 @@ type exchange struct {
 	requests      bool                 // the request is complete
 	upgrades      bool                 // and asks for another protocol
 	expects       bool                 // the body has not begun, and waits for a 100
+	kept          int64                // its part of http1.kept
 	junk          int                  // bytes before the answer that are none
 	notes         []string             // further anomalies
 	broken        string               // why it could not be followed to its end
@@ -93,7 +94,6 @@ func (h *http1) tooMany() bool {
 func (h *http1) push(x *exchange) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.kept += x.in
 	if x.pushed {
 		return
 	}
@@ -124,8 +124,10 @@ func (h *http1) requestDone(x *exchange) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	x.requests = true
-	h.kept += int64(len(x.request.Body))
-	if h.early == x {
+	if h.early != x {
+		x.kept = x.in - x.request.ContentLength + int64(len(x.request.Body))
+		h.kept += x.kept
+	} else {
 		h.early = nil
 		h.emit(x, "")
 	}
@@ -149,9 +151,8 @@ func (h *http1) responseDone(x *exchange, behind []byte) {
 
 // pop removes x, the first of those that wait. It is called with mu held.
 func (h *http1) pop(x *exchange) {
-	h.kept -= x.in // roughly: never below what is kept
+	h.kept -= x.kept
 	if h.waiting = slices.Delete(h.waiting, 0, 1); len(h.waiting) == 0 {
-		h.kept = 0
 		h.wake()
 	}
 }
