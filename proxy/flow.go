@@ -144,6 +144,9 @@ func (f *Flow) serve(ctx context.Context) error {
 		f.busyUntilEnd()
 	}
 	t, err := sniff.Relay(ctx, f.client, f.server, up, down)
+	if err != nil && endError(t) == "" {
+		t.Up.End = errCutOff
+	}
 	f.complain(t)
 	f.finish(t)
 	if f.layer.next != nil && ctx.Err() == nil {
@@ -169,6 +172,9 @@ func (f *Flow) rewriting(ctx context.Context) (up, down sniff.Parser) {
 	}
 	return up, func(r io.Reader) error { return o.Down(r.(*sniff.Reader)) }
 }
+
+// errCutOff is the end of a relay whose context has ended.
+var errCutOff = errors.New("cut off: the proxy stops")
 
 // complain logs what only a fault of ours, or of a Protocol, can have caused.
 func (f *Flow) complain(t sniff.Traffic) {
@@ -227,6 +233,8 @@ func (f *Flow) recordWhole(t sniff.Traffic, why string) {
 // endError says how a relay ended out of order, "" if it did not.
 func endError(t sniff.Traffic) string {
 	switch {
+	case t.Up.End == errCutOff:
+		return errCutOff.Error()
 	case t.Down.End != nil:
 		return "server to client: " + reason(t.Down.End)
 	case t.Up.End != nil:
