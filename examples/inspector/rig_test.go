@@ -27,6 +27,10 @@ import (
 // patience is how long anything that should happen soon is waited for.
 const patience = 15 * time.Second
 
+// noLinger has a program under the race detector end when it ends, and not a
+// second later.
+const noLinger = "GORACE=atexit_sleep_ms=0"
+
 // work is the directory of this run, program the inspector in it.
 var work, program string
 
@@ -93,6 +97,7 @@ func startWith(t testing.TB, stdout *os.File, args ...string) *inspector {
 	p := &inspector{t: t, ended: make(chan struct{})}
 	all := append([]string{"-listen", "127.0.0.1:0", "-upstream-ca", pki.rootsFile}, caFlags()...)
 	p.cmd = exec.Command(program, append(all, args...)...)
+	p.cmd.Env = append(os.Environ(), noLinger)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
 	if stdout != nil {
 		p.cmd.Stdout = stdout
@@ -255,7 +260,7 @@ func command(t testing.TB, stdin io.Reader, name string, args ...string) result 
 	cmd := exec.CommandContext(ctx, need(t, name), args...)
 	var out, errors bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &out, &errors
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + work}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + work, noLinger}
 	return result{code: exitCode(t, cmd.Run()), out: out.String(), err: errors.String()}
 }
 
@@ -291,14 +296,30 @@ func (p *inspector) dial() net.Conn {
 // connect asks the inspector for a tunnel to addr.
 func (p *inspector) connect(addr string) net.Conn {
 	p.t.Helper()
-	c := p.dial()
-	_, err := fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", addr, addr)
+	c, err := p.tunnel(addr)
 	require.NoError(p.t, err)
+	p.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// tunnel is connect for goroutines that are not the test's.
+func (p *inspector) tunnel(addr string) (net.Conn, error) {
+	c, err := net.Dial("tcp", p.addr)
+	if err != nil {
+		return nil, err
+	}
+	c.SetDeadline(time.Now().Add(patience))
+	if _, err := fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", addr, addr); err != nil {
+		return nil, err
+	}
 	var head []byte
 	for b := make([]byte, 1); !bytes.HasSuffix(head, []byte("\r\n\r\n")); head = append(head, b[0]) {
-		_, err := io.ReadFull(c, b)
-		require.NoError(p.t, err, "%s", head)
+		if _, err := io.ReadFull(c, b); err != nil {
+			return nil, fmt.Errorf("%w after %q", err, head)
+		}
 	}
-	require.Contains(p.t, string(head), " 200 ")
-	return c
+	if !bytes.Contains(head, []byte(" 200 ")) {
+		return nil, fmt.Errorf("refused: %q", head)
+	}
+	return c, nil
 }

@@ -17,8 +17,8 @@ import (
 // promise; what hangs all the same, be it the terminal, is left behind.
 const (
 	drainTime = 3 * time.Second
-	flushTime = 4500 * time.Millisecond
-	lastTime  = 4800 * time.Millisecond
+	flushTime = 4 * time.Second
+	lastTime  = 4500 * time.Millisecond
 )
 
 // wind lets what runs come to its end, flushes the records and says what became

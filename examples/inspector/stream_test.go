@@ -39,7 +39,7 @@ func (p *inspector) client(t *testing.T, w way) *http.Client {
 	t.Helper()
 	tr := &http.Transport{TLSClientConfig: trust(t, caFile(), "")}
 	if w.name == tunnel.name {
-		tr.Dial = func(_, addr string) (net.Conn, error) { return p.connect(addr), nil }
+		tr.Dial = func(_, addr string) (net.Conn, error) { return p.tunnel(addr) }
 	} else {
 		tr.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse("http://" + p.addr) }
 	}

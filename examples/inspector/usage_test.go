@@ -96,7 +96,7 @@ func TestGreeting(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
 	cmd := exec.Command(program, "-listen", "127.0.0.1:0", "-records", "none")
-	cmd.Env = []string{"HOME=" + home, "XDG_CONFIG_HOME="}
+	cmd.Env = []string{"HOME=" + home, "XDG_CONFIG_HOME=", noLinger}
 	p := &inspector{t: t, cmd: cmd, ended: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = &p.out, &p.err
 	require.NoError(t, cmd.Start())

@@ -170,7 +170,7 @@ func gobwasServer(t *testing.T, cert *tls.Certificate) string {
 func gobwasClient(t *testing.T, p *inspector, w way, addr string) string {
 	t.Helper()
 	d := ws.Dialer{
-		NetDial:   func(context.Context, string, string) (net.Conn, error) { return p.connect(addr), nil },
+		NetDial:   func(context.Context, string, string) (net.Conn, error) { return p.tunnel(addr) },
 		TLSConfig: trust(t, caFile(), "localhost"),
 	}
 	d.Extensions = append(d.Extensions, wsflate.DefaultParameters.Option())
@@ -224,7 +224,11 @@ func nodeClient(t *testing.T, p *inspector, w way, addr string) string {
 		}
 	}
 	_, port, err := net.SplitHostPort(serve(t, nil, func(c net.Conn) {
-		through := p.connect(addr)
+		through, err := p.tunnel(addr)
+		if !assert.NoError(t, err) {
+			return
+		}
+		defer through.Close()
 		go func() {
 			io.Copy(through, c)
 			through.(*net.TCPConn).CloseWrite()
