@@ -181,7 +181,7 @@ func TestStopWithAllOutputHanging(t *testing.T) {
 	require.NoError(t, err)
 	defer r.Close()
 	cmd := exec.Command(program, append(caFlags(), "-listen", "127.0.0.1:0")...)
-	cmd.Stdout, cmd.Stderr = w, w
+	cmd.Stdout, cmd.Stderr, cmd.Env = w, w, append(os.Environ(), noLinger)
 	require.NoError(t, cmd.Start())
 	w.Close()
 	t.Cleanup(func() { cmd.Process.Kill() })
