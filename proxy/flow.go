@@ -43,7 +43,7 @@ type Flow struct {
 
 // layer is what all flows of one relay share.
 type layer struct {
-	next func(context.Context) error // what comes behind the relay that a parser stopped
+	next func(context.Context) (*Flow, error) // makes what comes behind the relay that a parser stopped
 }
 
 func (p *Pipeline) newFlow(client, server *sniff.Conn, s *session) *Flow {
@@ -131,8 +131,21 @@ func (f *Flow) Client() net.Conn { return f.client }
 // Server is the connection to the origin. See Client.
 func (f *Flow) Server() net.Conn { return f.server }
 
-// serve relays until the end, layer by layer.
+// serve relays until the end, layer by layer. It is a loop so that a connection
+// that idles ten layers deep needs no deeper a stack, and no more of the outer
+// layers, than another.
 func (f *Flow) serve(ctx context.Context) error {
+	for {
+		next, err := f.relay(ctx)
+		if next == nil {
+			return err
+		}
+		f = next
+	}
+}
+
+// relay serves one layer, and returns the next, if there is one.
+func (f *Flow) relay(ctx context.Context) (*Flow, error) {
 	var up, down sniff.Parser
 	switch {
 	case f.session.forward != nil:
@@ -152,7 +165,7 @@ func (f *Flow) serve(ctx context.Context) error {
 	if f.layer.next != nil && ctx.Err() == nil {
 		return f.layer.next(ctx)
 	}
-	return err
+	return nil, err
 }
 
 // rewriting are the parsers of a client that takes us for its proxy. What they

@@ -107,6 +107,10 @@ func emptyLines(b []byte) int {
 	return n
 }
 
+// heads lends memory to parse a head in: too much for the stack of a goroutine
+// of which there are as many as connections.
+var heads = sync.Pool{New: func() any { return new(sniff.HTTP1Head) }}
+
 // request follows one request from its first byte to its last.
 func (h *http1) request(src *sniff.Reader) error {
 	x := h.newExchange(time.Now())
@@ -121,10 +125,11 @@ func (h *http1) request(src *sniff.Reader) error {
 		b, err = waitHead(src, fwd)
 	}
 	n := len(b)
-	var head sniff.HTTP1Head
+	head := heads.Get().(*sniff.HTTP1Head)
+	defer heads.Put(head)
 	var framing sniff.HTTP1Framing
 	if err == nil {
-		head, err = sniff.ParseHTTP1Request(string(b))
+		err = head.ParseRequest(string(b))
 	}
 	if err == nil {
 		framing, err = head.RequestFraming()
@@ -133,7 +138,7 @@ func (h *http1) request(src *sniff.Reader) error {
 	if fwd != nil {
 		same := false
 		if err == nil {
-			replaced, same = fwd.rewrite(&head, n)
+			replaced, same = fwd.rewrite(head, n)
 		}
 		if !same || h.tooMany() {
 			return h.leave(src)
@@ -147,7 +152,7 @@ func (h *http1) request(src *sniff.Reader) error {
 	case !x.pushed && h.tooMany():
 		return h.giveUpRequest(x, errTooMany)
 	}
-	h.describe(x, &head, int64(n))
+	h.describe(x, head, int64(n))
 	h.push(x)
 	if replaced != nil {
 		src.Replace(n, replaced)
@@ -160,7 +165,7 @@ func (h *http1) request(src *sniff.Reader) error {
 		h.requestDone(x)
 		return nil
 	}
-	return h.requestBody(src, x, &head, framing)
+	return h.requestBody(src, x, head, framing)
 }
 
 // waitHead waits for the rest of a head. One that is to be rewritten is held
@@ -342,8 +347,9 @@ func (h *http1) response(ctx context.Context, src *sniff.Reader, x *exchange, me
 	if err != nil {
 		return h.giveUpResponse(x, err)
 	}
-	head, err := sniff.ParseHTTP1Response(string(b))
-	if err != nil {
+	head := heads.Get().(*sniff.HTTP1Head)
+	defer heads.Put(head)
+	if err := head.ParseResponse(string(b)); err != nil {
 		return h.giveUpResponse(x, err)
 	}
 	src.Advance(len(b))
@@ -355,11 +361,11 @@ func (h *http1) response(ctx context.Context, src *sniff.Reader, x *exchange, me
 	}
 	x.http.StatusCode = head.Status
 	x.http.Response = &x.response
-	x.response.Header = headerOf(&head)
+	x.response.Header = headerOf(head)
 	x.timings.ResponseFirstByte, x.timings.ResponseEnd = first, first
 
 	if h.switches(x, method, head.Status) {
-		h.switchTo(ctx, x, &head)
+		h.switchTo(ctx, x, head)
 		return nil
 	}
 	body := bodyReader{message: &x.response, limit: h.maxBody(), wire: &x.out}

@@ -14,9 +14,9 @@ import (
 	"github.com/proxyglass/proxyglass/sniff"
 )
 
-// open terminates the client's TLS and begins our own with the origin, then
-// serves what is inside: the same pipeline, one layer in.
-func (t *tlsFlow) open(ctx context.Context) error {
+// open terminates the client's TLS and begins our own with the origin. It
+// returns what is inside: a flow of the same pipeline, one layer in.
+func (t *tlsFlow) open(ctx context.Context) (*Flow, error) {
 	f := t.flow
 	f.session.busy.Add(1)
 	start := time.Now()
@@ -34,13 +34,13 @@ func (t *tlsFlow) open(ctx context.Context) error {
 		t.section.Proto = opened.ServerState.NegotiatedProtocol
 		f.session.serverTLS = start.Add(opened.ServerHandshake)
 		f.session.clientTLS = time.Now()
-		return f.descend(sniff.NewConn(opened.Client), sniff.NewConn(opened.Server), t.section).serve(ctx)
+		return f.descend(sniff.NewConn(opened.Client), sniff.NewConn(opened.Server), t.section), nil
 	case errors.As(err, &failed) && failed.Side == mitm.SideServer && opened != nil && opened.Client != nil:
-		return t.refuse(ctx, sniff.NewConn(opened.Client), err)
+		return nil, t.refuse(ctx, sniff.NewConn(opened.Client), err)
 	}
 	f.base.TLS, f.base.Proto = t.section, "tls"
 	f.recordWhole(sniff.Traffic{}, err.Error())
-	return err
+	return nil, err
 }
 
 // listen notes the origin's ServerHello while the handshake reads it; the

@@ -78,7 +78,7 @@ func (t *tlsFlow) up(ctx context.Context, src *sniff.Reader) error {
 		return nil
 	}
 	t.opening = true
-	t.flow.layer.next = func(ctx context.Context) error { return t.open(ctx) }
+	t.flow.layer.next = t.open
 	return sniff.Stop
 }
 

@@ -17,6 +17,7 @@ type HTTP1Chunks struct {
 	left    int64 // of the chunk's data
 	digits  int
 	trailer []byte
+	cr      bool // the last byte of the framing was CR
 	lf      bool // some line ended in LF alone
 }
 
@@ -81,7 +82,7 @@ func (c *HTTP1Chunks) Skip(n int64) {
 // line. It is complete when Done.
 func (c *HTTP1Chunks) Trailer() HTTP1Head {
 	h := HTTP1Head{}
-	h.scanFields(string(c.trailer)) // lengths in a trailer mean nothing (RFC 9110 section 6.5.1)
+	h.scanFields(string(c.trailer), false) // a length there means nothing (RFC 9110 section 6.5.1)
 	if c.lf {
 		h.Anomalies |= BareLF
 	}
@@ -89,6 +90,8 @@ func (c *HTTP1Chunks) Trailer() HTTP1Head {
 }
 
 func (c *HTTP1Chunks) step(b byte) error {
+	c.lf = c.lf || b == '\n' && !c.cr
+	c.cr = b == '\r'
 	switch c.state {
 	case chunkSize:
 		if d := hexDigit(b); d >= 0 {
@@ -102,7 +105,6 @@ func (c *HTTP1Chunks) step(b byte) error {
 			return fmt.Errorf("%w: chunk size", ErrHTTP1)
 		}
 		if c.state = chunkExt; b == '\n' {
-			c.lf = true
 			c.sizeEnd()
 		}
 	case chunkExt:
