@@ -26,6 +26,7 @@ type Flow struct {
 	layer          *layer
 	client, server *sniff.Conn
 
+	depth   int           // how many flows it is inside of
 	base    record.Record // what all records of this flow share
 	target  bypass.Target
 	scheme  string       // of the HTTP inside: "https" behind TLS
@@ -40,6 +41,10 @@ type Flow struct {
 
 	whole atomic.Bool // counted as busy as a whole
 }
+
+// maxDepth bounds how many CONNECTs and opened TLS connections inside one
+// another are looked into: two ends that play together could go on for ever.
+const maxDepth = 8
 
 // layer is what all flows of one relay share.
 type layer struct {

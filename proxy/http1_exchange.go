@@ -303,8 +303,11 @@ func (h *http1) upgrade(x *exchange, head *sniff.HTTP1Head) *switched {
 // is a flow of its own, in the same relay.
 func (h *http1) tunnel(ctx context.Context, x *exchange) *switched {
 	f := h.flow
+	if f.depth == maxDepth {
+		return &switched{exchange: x}
+	}
 	in := &Flow{
-		pipeline: f.pipeline, session: f.session, layer: f.layer,
+		pipeline: f.pipeline, session: f.session, layer: f.layer, depth: f.depth + 1,
 		client: f.client, server: f.server,
 		base: f.base, target: f.target, scheme: f.scheme, connect: &x.http,
 	}

@@ -71,7 +71,7 @@ func (t *tlsFlow) listen() (stop func()) {
 // descend makes the flow of what is inside f's TLS.
 func (f *Flow) descend(client, server *sniff.Conn, section *record.TLS) *Flow {
 	in := &Flow{
-		pipeline: f.pipeline, session: f.session, layer: &layer{},
+		pipeline: f.pipeline, session: f.session, layer: &layer{}, depth: f.depth + 1,
 		client: client, server: server,
 		base: f.base, target: f.target, scheme: "https", connect: f.connect,
 	}

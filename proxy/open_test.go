@@ -300,3 +300,26 @@ func TestTLSInsideConnectInside(t *testing.T) {
 		assert.EqualValues(t, len(get), r.InputBytes)
 	}
 }
+
+// Two that play together can put one CONNECT into another for ever. Some way in
+// nobody looks any more.
+func TestConnectInsideConnect(t *testing.T) {
+	for _, tls := range []bool{false, true} {
+		l := newLine(t, &proxy.Pipeline{MITM: newTerminator()}, proxy.Session{Host: "proxy.example:3128"})
+		for i := range 20 {
+			if tls && i < 10 {
+				l.handshake(clientConfig(name), originConfig(name, nil))
+				continue
+			}
+			l.pass("CONNECT "+name+":"+itoa(i)+" HTTP/1.1\r\n\r\n", connected)
+		}
+		l.pass(get, hello)
+		r := only(t, l.endTLS())
+		if tls {
+			assert.Equal(t, "too many layers", r.TLS.NotOpened)
+			continue
+		}
+		assert.Equal(t, "CONNECT "+name+":8 200", brief(r))
+		assert.Greater(t, r.InputBytes, int64(len(get)))
+	}
+}

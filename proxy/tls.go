@@ -125,6 +125,9 @@ func (t *tlsFlow) describe(hello *sniff.ClientHello) {
 
 // keepClosed says why a connection is not opened, "" if it is.
 func (f *Flow) keepClosed(ctx context.Context, target bypass.Target, alpn []string) string {
+	if f.depth == maxDepth {
+		return "too many layers"
+	}
 	if !mitm.Openable(alpn) {
 		return "the client offers nothing but h2"
 	}
