@@ -162,6 +162,14 @@ func TestVerbatim(t *testing.T) {
 	}
 }
 
+func TestVerbatimOpened(t *testing.T) {
+	for seed := range uint64(12) {
+		l := newOpened(t, nil)
+		l.converse(randomConversation(rand.New(rand.NewPCG(seed, 1))), seed)
+		l.records()
+	}
+}
+
 // pipePair is a connection without half-close, and without buffers.
 func pipePair(t testing.TB) (net.Conn, net.Conn) {
 	a, b := net.Pipe()

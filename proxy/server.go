@@ -58,23 +58,33 @@ type client struct {
 	mu      sync.Mutex
 }
 
-// ListenAndServe is an HTTP proxy on addr that looks with p, until ctx ends. It
-// then waits for running exchanges, for up to five seconds, and flushes p.
+// ListenAndServe is an HTTP proxy on addr that looks with p, until ctx ends or
+// the listener fails. It then waits for running exchanges, for up to four
+// seconds, and flushes p, for five altogether.
 func ListenAndServe(ctx context.Context, addr string, p *Pipeline) error {
+	if p == nil {
+		p = &Pipeline{}
+	}
 	s := &Server{Pipeline: p}
+	stop := func() {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		drain, cancel := context.WithTimeout(bounded, 4*time.Second) // leaves time to flush
+		defer cancel()
+		s.Shutdown(drain)
+		p.Close(bounded)
+	}
 	stopped := make(chan struct{})
 	unhook := context.AfterFunc(ctx, func() {
 		defer close(stopped)
-		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		s.Shutdown(bounded)
-		p.Close(bounded)
+		stop()
 	})
 	err := s.ListenAndServe(addr)
 	if !unhook() {
 		<-stopped
 		return ctx.Err()
 	}
+	stop()
 	return err
 }
 
