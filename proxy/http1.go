@@ -385,7 +385,11 @@ func (h *http1) response(ctx context.Context, src *sniff.Reader, x *exchange, me
 			return err
 		}
 	}
-	h.responseDone(x, src.Held())
+	behind := src.Held()
+	if len(behind) == 0 {
+		src.Release() // what counts as answered has been answered; an error comes again with the next read
+	}
+	h.responseDone(x, behind)
 	return nil
 }
 

@@ -149,18 +149,34 @@ func TestListenAndServe(t *testing.T) {
 	assert.ErrorContains(t, proxy.ListenAndServe(t.Context(), taken.Addr().String(), &proxy.Pipeline{}), "address already in use")
 	assert.ErrorContains(t, (&proxy.Server{}).ListenAndServe("127.0.0.1:bad"), "bad")
 
+	o := newOrigin(t)
+	taken.Close() // a port that nobody has, as good as surely
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() {
-		done <- proxy.ListenAndServe(ctx, "127.0.0.1:0", &proxy.Pipeline{Recorder: &recordtest.Collector{}})
-	}()
+	seen := &recordtest.Collector{}
+	go func() { done <- proxy.ListenAndServe(ctx, taken.Addr().String(), &proxy.Pipeline{Recorder: seen}) }()
+	var conn net.Conn
+	require.Eventually(t, func() bool {
+		conn, err = net.Dial("tcp", taken.Addr().String())
+		return err == nil
+	}, patience, time.Millisecond)
+	defer conn.Close()
+	c := newPeer(t, conn)
+	c.send(forwarded(o.addr(), "/"))
+	s := o.accept()
+	s.expect(rewritten(o.addr(), "/"))
 	cancel()
+	s.send(hello)
+	c.expect(hello)
+	c.expectEnd()
 	select {
 	case err := <-done:
 		assert.ErrorIs(t, err, context.Canceled)
 	case <-time.After(patience):
 		require.Fail(t, "ListenAndServe does not return")
 	}
+	assert.Len(t, seen.Records(), 1)
+	assert.ErrorContains(t, proxy.ListenAndServe(t.Context(), "bad", nil), "bad")
 }
 
 type frontFunc func(ctx context.Context, c *sniff.Conn) (*proxy.Request, error)
