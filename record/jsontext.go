@@ -109,11 +109,10 @@ func (e *encoder) appendValue(b []byte, s string) []byte {
 	b = append(b, '"')
 	start := 0 // s[start:i] needs no escaping
 	for i := 0; i < len(s); {
-		for i+8 <= len(s) && plain(s[i:i+8]) {
-			i += 8
-		}
-		if i == len(s) {
-			break
+		if i+8 <= len(s) {
+			if i += plain(s[i:]); i == len(s) {
+				break
+			}
 		}
 		c := s[i]
 		if c-0x20 < 0x5f && c != '"' && c != '\\' {
@@ -168,14 +167,20 @@ func appendEscape(b []byte, r rune) []byte {
 		hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
 }
 
-// plain reports whether none of the eight bytes of s needs escaping: all are
-// printable ASCII, none is a quotation mark or a backslash. It looks at all of
-// them at once: a byte's high bit ends up set when it is one of those.
-func plain(s string) bool {
+// plain returns the length of a run of bytes at the start of s that need no
+// escaping: printable ASCII but for the quotation mark and the backslash. It
+// looks at eight at once, and stops at eight that have another among them: a
+// byte's high bit ends up set when it is one.
+func plain(s string) (n int) {
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
-	x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
-		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
-	quote, backslash, del := x^ones*'"', x^ones*'\\', x^ones*0x7f
-	found := x | (x - ones*' ') | (quote - ones) | (backslash - ones) | (del - ones)
-	return found&highs == 0
+	for ; len(s) >= 8; s = s[8:] {
+		x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		quote, backslash, del := x^ones*'"', x^ones*'\\', x^ones*0x7f
+		if (x|(x-ones*' ')|(quote-ones)|(backslash-ones)|(del-ones))&highs != 0 {
+			break
+		}
+		n += 8
+	}
+	return n
 }

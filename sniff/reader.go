@@ -63,8 +63,8 @@ type Reader struct {
 	srcClosed atomic.Bool      // by the other direction, which could not half-close it
 	piece     io.LimitedReader // of splice
 
-	mu          sync.Mutex // guards the two below, and src's read deadline
-	interrupted bool
+	mu          sync.Mutex  // guards the changing of the two below, and src's read deadline
+	interrupted atomic.Bool // set before the deadline is, and never unset
 	deadline    time.Time
 }
 
@@ -216,7 +216,7 @@ func (r *Reader) Skip(n int64) (int64, error) {
 func (r *Reader) SetDeadline(t time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.interrupted && !r.deadline.Equal(t) {
+	if !r.interrupted.Load() && !r.deadline.Equal(t) {
 		r.deadline = t
 		r.src.SetReadDeadline(t)
 	}
@@ -226,15 +226,11 @@ func (r *Reader) SetDeadline(t time.Time) {
 func (r *Reader) interrupt() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.interrupted = true
+	r.interrupted.Store(true)
 	r.src.SetReadDeadline(longAgo)
 }
 
-func (r *Reader) isInterrupted() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.interrupted
-}
+func (r *Reader) isInterrupted() bool { return r.interrupted.Load() }
 
 // timedOut tells an interruption from a deadline of the parser's own.
 func (r *Reader) timedOut(err error) error {
