@@ -150,15 +150,14 @@ func requestSection(head *sniff.HTTP1Head) *record.HTTP {
 
 // peekHead waits for a whole request head and returns it, unread.
 func (h *HTTP) peekHead(ctx context.Context, c *sniff.Conn) ([]byte, error) {
-	b, err := h.peekFirst(ctx, c)
-	if err != nil {
+	if err := h.peekFirst(ctx, c); err != nil {
 		return nil, err
 	}
 	if err := deadline(ctx, c, h.headerTimeout()); err != nil {
 		return nil, err
 	}
 	for searched := 0; ; {
-		b, _ = c.Peek(max(len(b), c.Buffered()))
+		b, _ := c.Peek(c.Buffered())
 		if n := sniff.HTTP1HeadEnd(b, searched); n > 0 {
 			return b[:n], nil
 		}
@@ -169,7 +168,7 @@ func (h *HTTP) peekHead(ctx context.Context, c *sniff.Conn) ([]byte, error) {
 			return nil, &badRequest{http.StatusBadRequest, "not an HTTP/1 request"}
 		}
 		searched = len(b)
-		if b, err = c.Peek(len(b) + 1); err != nil {
+		if _, err := c.Peek(len(b) + 1); err != nil {
 			if isTimeout(err) && ctx.Err() == nil {
 				return nil, &badRequest{http.StatusRequestTimeout, "the request head took too long"}
 			}
@@ -180,26 +179,25 @@ func (h *HTTP) peekHead(ctx context.Context, c *sniff.Conn) ([]byte, error) {
 
 // peekFirst waits for a request's first byte, passing over empty lines (RFC 9112
 // section 2.2).
-func (h *HTTP) peekFirst(ctx context.Context, c *sniff.Conn) ([]byte, error) {
+func (h *HTTP) peekFirst(ctx context.Context, c *sniff.Conn) error {
 	idle := h.IdleTimeout
 	if idle <= 0 {
 		idle = 2 * time.Minute
 	}
 	if err := deadline(ctx, c, idle); err != nil {
-		return nil, err
+		return err
 	}
 	for {
-		b, err := c.Peek(1)
-		if err != nil {
-			return nil, err
+		if _, err := c.Peek(1); err != nil {
+			return err
 		}
-		b, _ = c.Peek(c.Buffered())
+		b, _ := c.Peek(c.Buffered())
 		n := emptyLines(b)
 		if n == 0 {
-			return b, nil
+			return nil
 		}
 		if err := discard(c, n); err != nil {
-			return nil, err
+			return err
 		}
 	}
 }
