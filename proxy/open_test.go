@@ -323,3 +323,63 @@ func TestConnectInsideConnect(t *testing.T) {
 		assert.Greater(t, r.InputBytes, int64(len(get)))
 	}
 }
+
+// A client that does not wait for the answer to its CONNECT: its ClientHello has
+// gone to the server when it could be opened. It passes.
+func TestConnectInsideNotWaitedFor(t *testing.T) {
+	for _, pieces := range []int{1 << 20, 100} {
+		l := newLine(t, &proxy.Pipeline{MITM: newTerminator()}, proxy.Session{Host: "proxy.example:3128"})
+		const connect = "CONNECT " + name + ":443 HTTP/1.1\r\n\r\n"
+		l.client.send(connect)
+		l.server.expect(connect)
+		shaken := make(chan error, 1)
+		before := &prefixed{Conn: l.client.Conn, skip: len(connected)}
+		c := tls.Client(inPieces{before, pieces}, clientConfig(name))
+		go func() { shaken <- c.Handshake() }()
+		first := make([]byte, 300)
+		_, err := io.ReadFull(l.server, first)
+		require.NoError(t, err, "held, while nobody can answer it")
+		l.server.send(connected)
+		s := tls.Server(&after{l.server.Conn, first}, originConfig(name, nil))
+		require.NoError(t, s.Handshake())
+		require.NoError(t, <-shaken)
+		l.client.Conn, l.server.Conn = c, s
+		l.ask()
+		l.endTLS()
+		r := l.seen.Records()[0]
+		if r.TLS != nil {
+			assert.Contains(t, r.TLS.NotOpened, "too early")
+		}
+	}
+}
+
+// prefixed is a connection of which the first bytes read are passed over.
+type prefixed struct {
+	net.Conn
+	skip int
+}
+
+func (c *prefixed) Read(p []byte) (int, error) {
+	for c.skip > 0 {
+		n, err := c.Conn.Read(make([]byte, c.skip))
+		if c.skip -= n; err != nil {
+			return 0, err
+		}
+	}
+	return c.Conn.Read(p)
+}
+
+// after is a connection of which the first bytes were read before.
+type after struct {
+	net.Conn
+	first []byte
+}
+
+func (c *after) Read(p []byte) (int, error) {
+	if len(c.first) > 0 {
+		n := copy(p, c.first)
+		c.first = c.first[n:]
+		return n, nil
+	}
+	return c.Conn.Read(p)
+}

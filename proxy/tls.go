@@ -71,7 +71,11 @@ func (t *tlsFlow) up(ctx context.Context, src *sniff.Reader) error {
 	}
 	target := t.flow.target
 	target.SNI = hello.ServerName
-	if why := t.flow.keepClosed(ctx, target, hello.ALPN); why != "" {
+	why := t.flow.keepClosed(ctx, target, hello.ALPN)
+	if why == "" && src.Flushed() { // behind a CONNECT inside whose answer the client did not wait for
+		why = "the ClientHello came too early to be kept back"
+	}
+	if why != "" {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		t.section.NotOpened = why

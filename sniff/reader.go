@@ -154,6 +154,10 @@ func (r *Reader) Release() error {
 // other side waiting meanwhile.
 func (r *Reader) Flush() error { return r.releaseTo(r.w) }
 
+// Flushed reports whether some of what is held was let go by [Reader.Flush], so
+// that a [Stop] would not keep it.
+func (r *Reader) Flushed() bool { return r.rel > r.r }
+
 // releaseTo writes what stands before buf[end] and was not written yet.
 func (r *Reader) releaseTo(end int) error {
 	if r.werr != nil {
