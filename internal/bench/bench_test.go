@@ -11,10 +11,10 @@ import (
 
 // The rows of docs/performance.md.
 var (
-	relayBulk       = row{floor: "relay", ours: "observes", way: tunnelled, conns: 1, bytes: 1 << 30, rounds: 5}
-	openedKeepAlive = row{floor: "tls", ours: "opens", way: opened, conns: 64, bytes: 1 << 10, slice: time.Second, rounds: 5}
-	openedBulk      = row{floor: "tls", ours: "opens", way: opened, conns: 1, bytes: 512 << 20, rounds: 5}
-	forward         = row{floor: "relay", ours: "observes", way: forwarded, conns: 64, bytes: 1 << 10, slice: time.Second, rounds: 5}
+	relayBulk       = row{floor: "relay", ours: "observes", way: tunnelled, conns: 1, bytes: 1 << 30, rounds: 9}
+	openedKeepAlive = row{floor: "tls", ours: "opens", way: opened, conns: 64, bytes: 1 << 10, slice: time.Second / 2, rounds: 9}
+	openedBulk      = row{floor: "tls", ours: "opens", way: opened, conns: 1, bytes: 256 << 20, rounds: 9}
+	forward         = row{floor: "relay", ours: "observes", way: forwarded, conns: 64, bytes: 1 << 10, slice: time.Second / 2, rounds: 9}
 )
 
 // BenchmarkRelayBulk is a GiB behind a CONNECT, plain HTTP with a body that is

@@ -7,7 +7,7 @@
 // The load, the proxies and the origin are processes of their own, all of them
 // this package's test binary in another role, so that what is reported is the
 // CPU time of the proxy alone: of its process's clock, from standstill to
-// standstill. Both proxies stand side by side and take turns, a second or so
+// standstill. Both proxies stand side by side and take turns, about half a second
 // each, so that what else the machine does meets both alike. A benchmark's
 // operation is one such comparison, of several rounds.
 //
