@@ -23,6 +23,7 @@ type exchange struct {
 	oddIn, oddOut sniff.HTTP1Anomalies // of heads and chunks, by direction
 	pushed        bool                 // it is among those that wait, or was
 	requests      bool                 // the request is complete
+	answered      bool                 // the final answer is, though perhaps not yet passed on
 	upgrades      bool                 // and asks for another protocol
 	expects       bool                 // the body has not begun, and waits for a 100
 	kept          int64                // its part of http1.kept
@@ -131,6 +132,13 @@ func (h *http1) requestDone(x *exchange) {
 		h.early = nil
 		h.emit(x, "")
 	}
+}
+
+// answer notes that x has its whole answer, before the client can act on it.
+func (h *http1) answer(x *exchange) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	x.answered = true
 }
 
 // responseDone takes x from those that wait. behind is what the server has

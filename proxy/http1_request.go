@@ -130,7 +130,7 @@ func (h *http1) bodySkipped(src *sniff.Reader, x *exchange, length int64) (bool,
 		return false, err
 	}
 	h.mu.Lock()
-	answered := h.early == x
+	answered := x.answered
 	h.mu.Unlock()
 	bodied := length > 0 && int64(len(b)) >= length && (int64(len(b)) == length || isRequest(b[length:]))
 	if !answered || bodied || !isRequest(b) {

@@ -133,6 +133,7 @@ func (h *http1) response(ctx context.Context, src *sniff.Reader, x *exchange, me
 		}
 	}
 	behind := src.Held()
+	h.answer(x)
 	if len(behind) == 0 {
 		src.Release() // what counts as answered has been answered; an error comes again with the next read
 	}
