@@ -62,7 +62,7 @@
 //
 // # Memory
 //
-// A relay borrows a buffer of 32 KiB while data flows. A head of HTTP/1 is followed up to 512 KiB, a ClientHello up to 96 KiB, of bodies and frames what
+// A relay borrows a buffer of 32 KiB while data flows. A head of HTTP/1 is followed up to 512 KiB, a ClientHello up to 128 KiB, of bodies and frames what
 // Capture says, of requests that wait for their answers 1,024 or 16 MiB to a connection; the records that wait for their recorder
 // have the bounds of [record.Async]. Beyond each, bytes pass without being kept.
 //
