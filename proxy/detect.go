@@ -133,6 +133,7 @@ func (f *Flow) down(src *sniff.Reader) error {
 		src.Advance(len(b))
 		f.early += int64(len(b))
 		greeting, seen = false, 0
+		f.busyUntilEnd() // it speaks although nobody has asked: when it has done is not known
 		b, err = src.Next()
 	}
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -29,7 +30,7 @@ type forward struct {
 // long, or false if it is none for this origin.
 func (f *forward) rewrite(head *sniff.HTTP1Head, n int) ([]byte, bool) {
 	target, ok := splitAbsolute(head.Target)
-	if !ok || !f.isHost(target.authority) {
+	if !ok || head.Method == http.MethodConnect || !f.isHost(target.authority) {
 		return nil, false
 	}
 	if id, ok := f.front.admit(head); !ok || id != f.client {
@@ -99,6 +100,8 @@ func appendFields(b []byte, head *sniff.HTTP1Head, authority string) []byte {
 			}
 		}
 		hosted = hosted || strings.EqualFold(name, "host")
+		// Which of the two counts is not for the origin to guess: RFC 9112 section 6.3.
+		skipping = skipping || head.Coded && strings.EqualFold(name, "content-length")
 		if !skipping {
 			b = append(b, line...)
 		}

@@ -49,6 +49,9 @@ type http1 struct {
 	early    *exchange     // answered before its request was complete
 	kept     int64         // bytes kept of those waiting
 	answered chan struct{} // closed when nothing waits; nil while nobody asks
+	begun    bool          // there has been a request
+	strayed  bool          // the server said what must not reach the client: see unasked
+	noted    bool          // which stands in the last exchange's record
 	downDone bool
 	switched *switched // what is spoken now instead
 	broken   *exchange // whose request could not be followed; it has all that came behind

@@ -98,7 +98,7 @@ func (h *http1) push(x *exchange) {
 	if x.pushed {
 		return
 	}
-	x.pushed = true
+	x.pushed, h.begun = true, true
 	h.flow.connect = nil // something was recognised inside
 	if h.stray > 0 {
 		x.out, h.stray = h.stray, 0
@@ -147,7 +147,7 @@ func (h *http1) responseDone(x *exchange, behind []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.pop(x)
-	if len(behind) > 0 && len(h.waiting) == 0 && h.broken == nil {
+	if h.noted = len(behind) > 0 && len(h.waiting) == 0 && h.broken == nil; h.noted {
 		x.note("garbage")
 	}
 	if x.requests {
@@ -219,6 +219,9 @@ func (h *http1) done(t sniff.Traffic) {
 	if x := h.broken; x == nil || len(h.waiting) == 0 || h.waiting[0] != x || x.http.StatusCode != 0 {
 		h.flow.session.bad = "" // an answer of ours would be taken for another's
 	}
+	if h.strayed { // the client can go on, if all was answered: on another connection
+		h.flow.session.again = len(h.waiting) == 0 && h.early == nil
+	}
 	end := endError(t)
 	rest := t // what passed without being followed
 	rest.Up.Bytes, rest.Down.Bytes = max(0, t.Up.Bytes-h.in), max(0, t.Down.Bytes-h.out)
@@ -239,6 +242,9 @@ func (h *http1) done(t sniff.Traffic) {
 		rest.Down.Bytes += h.stray
 		h.flow.base.Anomalies = []string{"garbage"}
 		h.flow.recordWhole(rest, "")
+	} else if h.strayed && !h.noted {
+		h.flow.base.Anomalies = []string{"garbage"}
+		h.flow.recordWhole(rest, "the server said what nobody had asked for; the client was not told")
 	}
 }
 

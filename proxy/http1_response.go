@@ -20,6 +20,9 @@ func (h *http1) down(ctx context.Context, src *sniff.Reader) error {
 			return err
 		}
 		x, method := h.front()
+		if x == nil && h.unasked() {
+			return sniff.Stop
+		}
 		if x == nil || !bytes.HasPrefix(b, statusStart) {
 			err = h.skipGarbage(src, b, x)
 		} else {
@@ -72,7 +75,9 @@ func (h *http1) skipGarbage(src *sniff.Reader, b []byte, x *exchange) error {
 		if i := bytes.Index(b, statusStart); i >= 0 {
 			n = i
 		}
+		h.mu.Lock() // the request may be given up meanwhile
 		x.note("garbage")
+		h.mu.Unlock()
 		if x.junk += n; x.junk > maxGarbage {
 			return h.giveUpResponse(x, errNoStatus)
 		}
@@ -85,6 +90,17 @@ func (h *http1) skipGarbage(src *sniff.Reader, b []byte, x *exchange) error {
 	src.Advance(n)
 	h.out += int64(n)
 	return nil
+}
+
+// unasked reports that what the server says is no answer to any request, and
+// must be kept back: a client of a forward proxy may ask another server next,
+// and would take it for that one's answer (RFC 9112 section 6.3). Before the
+// first request is through, what comes can only be meant for that.
+func (h *http1) unasked() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.strayed = h.flow.session.forward != nil && h.begun && len(h.waiting) == 0
+	return h.strayed
 }
 
 // response follows one answer, interim (1xx) or final.

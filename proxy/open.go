@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -101,7 +102,7 @@ func (t *tlsFlow) refuse(ctx context.Context, client *sniff.Conn, why error) err
 		f.recordWhole(sniff.Traffic{}, "")
 		return why
 	}
-	ours, theirs := net.Pipe()
+	ours, theirs := newDuplex()
 	defer ours.Close()
 	served := make(chan struct{})
 	go func() {
@@ -119,14 +120,23 @@ func (t *tlsFlow) refuse(ctx context.Context, client *sniff.Conn, why error) err
 func serveRefusal(c net.Conn, why error) {
 	l := &oneConn{conn: c, gone: make(chan struct{})}
 	s := &http.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			h := w.Header()
 			h.Set("Content-Type", "text/plain; charset=utf-8")
 			h.Set("Proxy-Agent", agent)
+			text := agent + ": " + why.Error() + "\n"
+			h.Set("Content-Length", strconv.Itoa(len(text)))
+			c := http.NewResponseController(w)
+			c.EnableFullDuplex()
 			w.WriteHeader(http.StatusBadGateway)
-			io.WriteString(w, agent+": "+why.Error()+"\n")
+			io.WriteString(w, text)
+			c.Flush()
+			if r.Header.Get("Expect") == "" { // then the body comes: if we closed before, the answer could be lost
+				io.Copy(io.Discard, r.Body)
+			}
 		}),
 		ReadHeaderTimeout: helloTimeout,
+		IdleTimeout:       refusalPatience,
 		ConnState: func(_ net.Conn, state http.ConnState) {
 			if state == http.StateClosed || state == http.StateHijacked {
 				l.end()
@@ -134,6 +144,28 @@ func serveRefusal(c net.Conn, why error) {
 		},
 	}
 	s.Serve(l)
+}
+
+// A duplex is one end of two pipes: unlike that of one it can be half-closed, so
+// that a client that has said all it has to say still gets its answer.
+type duplex struct {
+	net.Conn // to read from
+	to       net.Conn
+}
+
+func newDuplex() (ours, theirs *duplex) {
+	r1, w1 := net.Pipe()
+	r2, w2 := net.Pipe()
+	return &duplex{r1, w2}, &duplex{r2, w1}
+}
+
+func (d *duplex) Write(p []byte) (int, error)        { return d.to.Write(p) }
+func (d *duplex) CloseWrite() error                  { return d.to.Close() }
+func (d *duplex) Close() error                       { d.to.Close(); return d.Conn.Close() }
+func (d *duplex) SetWriteDeadline(t time.Time) error { return d.to.SetWriteDeadline(t) }
+func (d *duplex) SetDeadline(t time.Time) error {
+	d.to.SetWriteDeadline(t)
+	return d.Conn.SetReadDeadline(t)
 }
 
 // oneConn is a listener that accepts one connection, and ends with it.

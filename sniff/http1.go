@@ -34,6 +34,7 @@ type HTTP1Head struct {
 	fields string
 	spans  [indexedFields]fieldSpan // of the first NumFields, where all are in it and none is folded
 	folded bool
+	hosted bool // there is a Host, perhaps an empty one
 }
 
 // indexedFields is how many fields are found again without a second scan.

@@ -92,8 +92,8 @@ func (h *HTTP1Head) scanFields(s string, head bool) error {
 func (h *HTTP1Head) note(name, value string) error {
 	switch len(name) {
 	case 4:
-		if h.Host == "" && strings.EqualFold(name, "Host") {
-			h.Host = value
+		if !h.hosted && strings.EqualFold(name, "Host") {
+			h.Host, h.hosted = value, true
 		}
 	case 6:
 		if strings.EqualFold(name, "Expect") && strings.EqualFold(value, "100-continue") {
