@@ -86,12 +86,12 @@ func appendFields(b []byte, head *sniff.HTTP1Head, authority string) []byte {
 	for line := range head.Lines() {
 		if line[0] == ' ' || line[0] == '\t' { // folded: belongs to the line before
 			if !skipping {
-				b = append(b, line...)
+				b = appendLine(b, line)
 			}
 			continue
 		}
-		name, _, _ := strings.Cut(line, ":")
-		name = strings.TrimRight(name, " \t")
+		sent, _, _ := strings.Cut(line, ":")
+		name := strings.TrimRight(sent, " \t")
 		skipping = strings.EqualFold(name, "proxy-connection") || strings.EqualFold(name, "proxy-authorization")
 		if strings.EqualFold(name, "host") && (hosted || head.Host != authority) {
 			skipping = true
@@ -103,13 +103,33 @@ func appendFields(b []byte, head *sniff.HTTP1Head, authority string) []byte {
 		// Which of the two counts is not for the origin to guess: RFC 9112 section 6.3.
 		skipping = skipping || head.Coded && strings.EqualFold(name, "content-length")
 		if !skipping {
-			b = append(b, line...)
+			if len(sent) < len(line) { // white space before the colon goes: RFC 9112 section 5.1
+				b = append(b, name...)
+				line = line[len(sent):]
+			}
+			b = appendLine(b, line)
 		}
 	}
 	if !hosted && head.Proto != "HTTP/1.0" {
 		b = appendHost(b, authority)
 	}
 	return append(b, "\r\n"...)
+}
+
+// appendLine copies a line. What others may take for the end of it, or of the
+// field, becomes a space: RFC 9110 section 5.5.
+func appendLine(b []byte, line string) []byte {
+	text := strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
+	begin := len(b)
+	b = append(b, line...)
+	if strings.IndexByte(text, '\r') >= 0 || strings.IndexByte(text, 0) >= 0 {
+		for i, c := range b[begin : begin+len(text)] {
+			if c == '\r' || c == 0 {
+				b[begin+i] = ' '
+			}
+		}
+	}
+	return b
 }
 
 func appendHost(b []byte, authority string) []byte {
@@ -143,7 +163,7 @@ type absolute struct {
 // splitAbsolute takes an http target apart without altering its parts.
 func splitAbsolute(target string) (absolute, bool) {
 	const scheme = "http://"
-	if len(target) <= len(scheme) || !strings.EqualFold(target[:len(scheme)], scheme) {
+	if len(target) <= len(scheme) || !strings.EqualFold(target[:len(scheme)], scheme) || strings.ContainsAny(target, "\r\x00") {
 		return absolute{}, false
 	}
 	rest := target[len(scheme):]

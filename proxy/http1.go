@@ -52,6 +52,7 @@ type http1 struct {
 	begun    bool          // there has been a request
 	strayed  bool          // the server said what must not reach the client: see unasked
 	noted    bool          // which stands in the last exchange's record
+	lost     bool          // the answers could not be followed
 	downDone bool
 	switched *switched // what is spoken now instead
 	broken   *exchange // whose request could not be followed; it has all that came behind
@@ -146,6 +147,7 @@ func (h *http1) giveUpResponse(x *exchange, err error) error {
 	defer h.mu.Unlock()
 	x.note(what)
 	x.broken = or(x.broken, "response: "+err.Error())
+	h.lost = true
 	return errGivenUp
 }
 

@@ -168,8 +168,9 @@ func (h *http1) pop(x *exchange) {
 // wait waits until nothing waits for an answer any more, or no answer can come:
 // it then returns false, and the client has been told of the end. It is the one
 // place where a parser waits for the other direction: what comes next goes to
-// another server, and must not overtake.
-func (h *http1) wait() bool {
+// another server, and must not overtake. Where the answers can no longer be
+// followed it waits for patience, since nothing tells when they are complete.
+func (h *http1) wait(patience time.Duration) bool {
 	h.mu.Lock()
 	var ch chan struct{}
 	if len(h.waiting) > 0 && !h.downDone {
@@ -177,12 +178,25 @@ func (h *http1) wait() bool {
 		h.answered = ch
 	}
 	h.mu.Unlock()
-	if ch != nil {
-		<-ch
+	for ch != nil {
+		select {
+		case <-ch:
+			ch = nil
+		case <-time.After(patience):
+			if h.isLost() {
+				return false
+			}
+		}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return !h.downDone
+}
+
+func (h *http1) isLost() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.lost
 }
 
 func (h *http1) wake() {

@@ -151,7 +151,7 @@ func (h *http1) leave(src *sniff.Reader) error {
 	if err := src.Release(); err != nil { // the requests before
 		return err
 	}
-	h.flow.session.again = h.wait()
+	h.flow.session.again = h.wait(h.flow.session.forward.patience)
 	return sniff.Stop
 }
 

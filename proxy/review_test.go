@@ -79,6 +79,9 @@ func TestForwardOddHosts(t *testing.T) {
 	for _, tt := range []struct{ name, sent, got string }{
 		{"an empty Host first", "GET http://ADDR/ HTTP/1.1\r\nHost:\r\nHost: ADDR\r\n\r\n", "GET / HTTP/1.1\r\nHost: ADDR\r\n\r\n"},
 		{"length and coding", "POST http://ADDR/ HTTP/1.1\r\nHost: ADDR\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "POST / HTTP/1.1\r\nHost: ADDR\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+		{"a blank before the colon", "POST http://ADDR/ HTTP/1.1\r\nHost : ADDR\r\nTransfer-Encoding\t : chunked\r\n\r\n0\r\n\r\n", "POST / HTTP/1.1\r\nHost: ADDR\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+		{"CR and NUL", "GET http://ADDR/ HTTP/1.1\r\nHost: ADDR\r\nA: 1\rTransfer-Encoding: chunked\r\r\nB: \x00\r\n\r\n", "GET / HTTP/1.1\r\nHost: ADDR\r\nA: 1 Transfer-Encoding: chunked \r\nB:  \r\n\r\n"},
+		{"no colon", "GET http://ADDR/ HTTP/1.1\r\nHost: ADDR\r\nA \r\n\r\n", "GET / HTTP/1.1\r\nHost: ADDR\r\nA \r\n\r\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r, o := newRelay(t, &proxy.Server{}), newOrigin(t)
@@ -210,4 +213,21 @@ func TestNotesOfBothDirections(t *testing.T) {
 		l.server.expect("Content-Length: x\r\n\r\n")
 		l.end()
 	}
+}
+
+// An answer that cannot be followed has no end that could be waited for: a client
+// that goes on to another target is told at last, by the end of its connection.
+func TestForwardBehindMalformedAnswer(t *testing.T) {
+	r, a, b := newRelay(t, &proxy.Server{Front: &proxy.HTTP{HeaderTimeout: 50 * time.Millisecond}}), newOrigin(t), newOrigin(t)
+	c := r.dial()
+	c.send(forwarded(a.addr(), "/1"))
+	sa := a.accept()
+	sa.expect(rewritten(a.addr(), "/1"))
+	sa.send("HTTP/1.1 2x0 What\r\n\r\n")
+	c.expect("HTTP/1.1 2x0 What\r\n\r\n")
+	c.send(forwarded(b.addr(), "/2"))
+	sa.expectEnd()
+	_, err := io.ReadAll(c)
+	_ = err // a reset, where what was not read counts
+	assert.Contains(t, only(t, r.wait(1)).Err, "malformed")
 }
