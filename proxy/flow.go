@@ -113,7 +113,9 @@ func targetOf(network, host, dialled string) bypass.Target {
 }
 
 // Record returns a record with all that is known of the flow, Time being start,
-// to be completed and given to Emit.
+// to be completed and given to Emit. Its Proto is for the protocol to set, but
+// inside TLS. Its Labels and TLS are shared with other records: to add a label,
+// put a copy of the map in its place.
 func (f *Flow) Record(start time.Time) *record.Record {
 	r := f.base
 	r.Time = start

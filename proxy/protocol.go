@@ -14,7 +14,8 @@ type Protocol interface {
 	// Observe is called once for a connection whose client speaks it. The
 	// client's first bytes wait, unconsumed, in the Reader that Up is given;
 	// nothing that the server says in answer to them has been seen. ctx ends
-	// with the connection.
+	// with the connection. What is not given to Flow.Emit is not recorded: of a
+	// connection that is observed no other record is made, nor of its CONNECT.
 	Observe(ctx context.Context, f *Flow) Observer
 }
 
@@ -22,7 +23,8 @@ type Protocol interface {
 // nil.
 type Observer struct {
 	// Up and Down look on in the two directions, under the rules of
-	// sniff.Parser. They may not return sniff.Stop.
+	// sniff.Parser. They may not return sniff.Stop, which would cut the
+	// connection off.
 	Up, Down func(*sniff.Reader) error
 	// Done is called once, when both directions have ended, with what passed
 	// in all: the time to record what was left unfinished.

@@ -14,8 +14,8 @@ import (
 	"github.com/proxyglass/proxyglass/sniff"
 )
 
-// ErrServerClosed is returned by Serve and ListenAndServe after Shutdown or
-// Close.
+// ErrServerClosed is returned by Server.Serve and Server.ListenAndServe after
+// Shutdown or Close.
 var ErrServerClosed = errors.New("proxy: server closed")
 
 // A Server accepts clients, learns from its Front where they want to go, dials
@@ -60,7 +60,8 @@ type client struct {
 
 // ListenAndServe is an HTTP proxy on addr that looks with p, until ctx ends or
 // the listener fails. It then waits for running exchanges, for up to four
-// seconds, and flushes p, for five altogether.
+// seconds, and flushes p, for five altogether. It returns ctx's error, or the
+// listener's, and never nil. Nil p: a Pipeline of zero value.
 func ListenAndServe(ctx context.Context, addr string, p *Pipeline) error {
 	if p == nil {
 		p = &Pipeline{}

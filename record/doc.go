@@ -57,6 +57,8 @@
 //	                        versions                        response) on every frame
 //	inputBytes, outputBytes add up over a connection; 0 on  of this exchange, on HTTP/2 the frames of
 //	                        HTTP/2                          the stream; a frame: head and payload
+//	frame: time, duration   the frame's end, and the wait   its first byte, and from that to its last
+//	                        for it included
 //	body                    cut without notice              "truncated": true beside it
 //	err                     missing when an answer breaks   set
 //	                        off
