@@ -231,3 +231,60 @@ func TestForwardBehindMalformedAnswer(t *testing.T) {
 	_ = err // a reset, where what was not read counts
 	assert.Contains(t, only(t, r.wait(1)).Err, "malformed")
 }
+
+// What crypto/tls refuses, and other servers may not, is not opened: it passes.
+func TestUnanswerableClientHelloPasses(t *testing.T) {
+	for what, tt := range map[string]struct {
+		edit func([]byte) []byte
+		why  string
+	}{
+		"early data":     {func(h []byte) []byte { return withExtension(h, "\x00\x2a\x00\x00") }, "early data"},
+		"twice the same": {func(h []byte) []byte { return withExtension(h, "\x00\x17\x00\x00\x00\x17\x00\x00") }, "malformed"},
+		"a dot":          {func(h []byte) []byte { return bytes.Replace(h, []byte("example"), []byte("exampl."), 1) }, "dot"},
+		"none of it":     {func(h []byte) []byte { return h }, ""},
+	} {
+		t.Run(what, func(t *testing.T) {
+			l := newLine(t, &proxy.Pipeline{MITM: newTerminator()}, proxy.Session{Host: "www.example:443"})
+			a, b := net.Pipe()
+			go tls.Client(a, &tls.Config{ServerName: "www.example"}).Handshake()
+			hello := make([]byte, 4096)
+			n, err := b.Read(hello)
+			require.NoError(t, err)
+			a.Close()
+			sent := tt.edit(hello[:n])
+			l.client.send(string(sent))
+			if tt.why == "" {
+				got := make([]byte, len(sent))
+				io.ReadFull(l.server, got)
+				assert.NotEqual(t, sent, got)
+				l.client.Close()
+				l.server.Close()
+				l.records()
+				return
+			}
+			l.server.expect(string(sent))
+			assert.Contains(t, only(t, l.end()).TLS.NotOpened, tt.why)
+		})
+	}
+}
+
+// withExtension adds to a ClientHello that is in one record.
+func withExtension(hello []byte, ext string) []byte {
+	h := append(bytes.Clone(hello), ext...)
+	add := func(at, size int) {
+		n := len(ext)
+		for i := at + size - 1; i >= at; i-- {
+			n += int(h[i])
+			h[i] = byte(n)
+			n >>= 8
+		}
+	}
+	add(3, 2)
+	add(6, 3)
+	at := 9 + 2 + 32
+	at += 1 + int(h[at])
+	at += 2 + int(h[at])<<8 + int(h[at+1])
+	at += 1 + int(h[at])
+	add(at, 2)
+	return h
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -72,8 +73,12 @@ func (t *tlsFlow) up(ctx context.Context, src *sniff.Reader) error {
 	target := t.flow.target
 	target.SNI = hello.ServerName
 	why := t.flow.keepClosed(ctx, target, hello.ALPN)
-	if why == "" && src.Flushed() { // behind a CONNECT inside whose answer the client did not wait for
+	switch {
+	case why != "":
+	case src.Flushed(): // behind a CONNECT inside whose answer the client did not wait for
 		why = "the ClientHello came too early to be kept back"
+	default:
+		why = unanswerable(hello)
 	}
 	if why != "" {
 		t.mu.Lock()
@@ -125,6 +130,24 @@ func (t *tlsFlow) describe(hello *sniff.ClientHello) {
 		s.Proto = hello.ALPN[0]
 	}
 	s.JA3, s.JA4 = fingerprints(hello)
+}
+
+// unanswerable says what crypto/tls would refuse a client for whom its own server
+// may well understand, "" for nothing.
+func unanswerable(hello *sniff.ClientHello) string {
+	const earlyData = 42 // RFC 8446 section 4.2.10
+	for i := range hello.Extensions {
+		if hello.Extensions[i].Type == earlyData {
+			return "the client sends early data, for a session that it has with the server"
+		}
+	}
+	switch {
+	case hello.Malformed:
+		return "the ClientHello is malformed"
+	case strings.HasSuffix(hello.ServerName, "."):
+		return "the server name ends in a dot"
+	}
+	return ""
 }
 
 // keepClosed says why a connection is not opened, "" if it is.
