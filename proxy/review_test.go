@@ -288,3 +288,14 @@ func withExtension(hello []byte, ext string) []byte {
 	add(at, 2)
 	return h
 }
+
+// A ClientHello that the connection's end has cut short is not malformed.
+func TestClientHelloCutShort(t *testing.T) {
+	l := newLine(t, &proxy.Pipeline{MITM: newTerminator()}, proxy.Session{Host: "www.example:443"})
+	l.client.send("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+	l.server.reset()
+	io.ReadAll(l.client)
+	rec := only(t, l.records())
+	assert.Empty(t, rec.Anomalies)
+	assert.NotEmpty(t, rec.Err)
+}

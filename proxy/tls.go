@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -59,11 +58,7 @@ type tlsFlow struct {
 // up waits for the whole ClientHello and decides whether to open.
 func (t *tlsFlow) up(ctx context.Context, src *sniff.Reader) error {
 	hello, err := t.clientHello(src)
-	switch {
-	case errors.Is(err, io.EOF):
-		return err
-	case err != nil:
-		t.note("malformed-client-hello")
+	if err != nil {
 		return err
 	}
 	t.describe(hello)
@@ -101,6 +96,9 @@ func (t *tlsFlow) clientHello(src *sniff.Reader) (*sniff.ClientHello, error) {
 			if waiting {
 				src.SetDeadline(time.Time{})
 			}
+			if err != nil {
+				t.note("malformed-client-hello")
+			}
 			return hello, err
 		}
 		if !t.flow.mayHold(b) {
@@ -113,6 +111,9 @@ func (t *tlsFlow) clientHello(src *sniff.Reader) (*sniff.ClientHello, error) {
 			src.SetDeadline(time.Now().Add(helloTimeout))
 		}
 		if b, err = src.More(sniff.MaxHelloStream); err != nil {
+			if errors.Is(err, sniff.ErrTooLong) {
+				t.note("malformed-client-hello")
+			}
 			return nil, err
 		}
 	}
