@@ -132,8 +132,15 @@ func (h *http1) bodySkipped(src *sniff.Reader, x *exchange, length int64) (bool,
 	h.mu.Lock()
 	answered := x.answered
 	h.mu.Unlock()
-	bodied := length > 0 && int64(len(b)) >= length && (int64(len(b)) == length || isRequest(b[length:]))
-	if !answered || bodied || !isRequest(b) {
+	verdict := sniff.No
+	if answered {
+		if b, err = h.wholeRequestLine(src, b, length); err != nil {
+			return false, err
+		}
+		verdict = detectRequest(b)
+	}
+	bodied := length > 0 && int64(len(b)) >= length && (int64(len(b)) == length || detectRequest(b[length:]) == sniff.Yes)
+	if bodied || verdict != sniff.Yes {
 		x.expects = false
 		return false, nil
 	}
@@ -141,8 +148,35 @@ func (h *http1) bodySkipped(src *sniff.Reader, x *exchange, length int64) (bool,
 	return true, nil
 }
 
-// isRequest reports that b begins with a whole request line.
-func isRequest(b []byte) bool { return detectorFor(sniff.HTTP1).Detect(b) == sniff.Yes }
+// wholeRequestLine waits until b, which is what the client has said, can be told
+// from a request, or is all of a body of that length. What may become a request
+// that is to be rewritten is held meanwhile.
+func (h *http1) wholeRequestLine(src *sniff.Reader, b []byte, length int64) ([]byte, error) {
+	fwd := h.flow.session.forward
+	if fwd != nil {
+		src.SetDeadline(time.Now().Add(fwd.patience))
+		defer src.SetDeadline(time.Time{})
+	}
+	for detectRequest(b) == sniff.More && len(b) < maxDetect && !(length > 0 && int64(len(b)) >= length) {
+		if fwd == nil {
+			if err := src.Flush(); err != nil {
+				return nil, err
+			}
+		}
+		more, err := src.More(maxDetect)
+		if err != nil && fwd != nil && isTimeout(err) {
+			return more, nil // it is no request then, but a slow body
+		}
+		if err != nil {
+			return nil, err
+		}
+		b = more
+	}
+	return b, nil
+}
+
+// detectRequest tells whether b begins with a request line.
+func detectRequest(b []byte) sniff.Verdict { return detectorFor(sniff.HTTP1).Detect(b) }
 
 // leave ends the relay before a request that is not for this origin, or cannot
 // be understood: the front-end looks at it again. What the client said is kept

@@ -299,3 +299,29 @@ func TestClientHelloCutShort(t *testing.T) {
 	assert.Empty(t, rec.Anomalies)
 	assert.NotEmpty(t, rec.Err)
 }
+
+// A client whose Expect was refused goes on to its next request, which comes in
+// pieces: it is not the body that was announced, and not to go on as it is.
+func TestForwardExpectRefusedThenPieces(t *testing.T) {
+	r, a := newRelay(t, &proxy.Server{}), newOrigin(t)
+	c := r.dial()
+	head := " HTTP/1.1\r\nHost: " + a.addr() + "\r\nContent-Length: 400\r\nExpect: 100-continue\r\n\r\n"
+	c.send("POST http://" + a.addr() + "/1" + head)
+	sa := a.accept()
+	sa.expect("POST /1" + head)
+	sa.send("HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n")
+	c.expect("HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n")
+	next := forwarded(a.addr(), "/2")
+	for _, at := range []int{3, 20} {
+		c.send(next[:at])
+		time.Sleep(20 * time.Millisecond) // so that the pieces are read one by one
+		next = next[at:]
+	}
+	c.send(next)
+	sa.expect(rewritten(a.addr(), "/2"))
+	sa.send(hello)
+	c.expect(hello)
+	records := r.wait(2)
+	assert.Equal(t, []int{417, 200}, []int{records[0].HTTP.StatusCode, records[1].HTTP.StatusCode})
+	assert.Empty(t, records[1].HTTP.Request.Header.Get("Proxy-Authorization"))
+}
