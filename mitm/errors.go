@@ -79,7 +79,7 @@ func reason(err error) string {
 	case errors.As(err, &op) && op.Op == "remote error":
 		return alert(op.Err)
 	case errors.As(err, &op):
-		return op.Err.Error()
+		return local(op.Err)
 	}
 	text := strings.TrimPrefix(err.Error(), "mitm: ")
 	return strings.TrimPrefix(text, "tls: ")
@@ -125,6 +125,17 @@ func alert(err error) string {
 		hint = " (perhaps it does not trust the authority)"
 	}
 	return "it sent the alert: " + text + hint
+}
+
+// local words what crypto/tls itself found. A "bad record MAC" in a handshake is
+// how it meets the alerts of OpenSSL, which sends them in the clear until its own
+// keys are in use: most often the one that refuses our certificate.
+func local(err error) string {
+	text := strings.TrimPrefix(err.Error(), "tls: ")
+	if text == "bad record MAC" {
+		text += " (perhaps the other side has sent an alert in the clear, as it does that does not trust the authority)"
+	}
+	return text
 }
 
 // maxLine bounds a line of plain text, in octets.

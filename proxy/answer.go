@@ -71,15 +71,18 @@ func reject(c *sniff.Conn, status int, text string) error {
 	return a.last(c)
 }
 
-// describe adds the answer to the request's part of a record.
-func (a *answer) describe(section *record.HTTP) {
+// describe adds the answer to the request's part of a record, and tells how many
+// bytes it has. The body is not a captured one, and stands there whatever is kept.
+func (a *answer) describe(section *record.HTTP, last bool) int64 {
 	section.StatusCode = a.status
 	section.Response = &record.Message{
 		ContentLength: int64(len(a.body())),
 		Header: record.Header{
 			{Name: "Content-Type", Value: "text/plain; charset=utf-8"},
 			{Name: "Proxy-Agent", Value: agent},
+			{Name: "Content-Length", Value: strconv.Itoa(len(a.body()))},
 		},
 		Body: []byte(a.body()),
 	}
+	return int64(len(a.bytes(last)))
 }

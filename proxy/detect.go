@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/proxyglass/proxyglass/sniff"
@@ -82,12 +83,40 @@ func (f *Flow) settle(ctx context.Context, p sniff.Protocol) {
 				f.busyUntilEnd()
 			}
 		}()
+		switch h.(type) {
+		case tlsProtocol, http1Protocol:
+		default:
+			f.foreign = true
+			if f.base.TLS == nil {
+				f.base.Proto = string(p)
+			}
+		}
 		o := h.Observe(ctx, f)
+		if f.foreign {
+			o.Up, o.Down = withoutStop(o.Up), withoutStop(o.Down)
+		}
 		f.observer = &o
 		return
 	}
 	f.name(p)
 }
+
+// withoutStop makes sniff.Stop, of which only our own protocols know what comes
+// behind it, an end of the looking like any other.
+func withoutStop(parse func(*sniff.Reader) error) func(*sniff.Reader) error {
+	if parse == nil {
+		return nil
+	}
+	return func(src *sniff.Reader) error {
+		err := parse(src)
+		if errors.Is(err, sniff.Stop) {
+			return errNoStop
+		}
+		return err
+	}
+}
+
+var errNoStop = errors.New("proxy: an Observer cannot stop a relay")
 
 // name notes a protocol that nobody here observes further.
 func (f *Flow) name(p sniff.Protocol) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"runtime/debug"
@@ -39,7 +40,9 @@ type Flow struct {
 
 	early int64 // bytes that the server said before it was known what is spoken
 
-	whole atomic.Bool // counted as busy as a whole
+	whole   atomic.Bool // counted as busy as a whole
+	emitted atomic.Bool // there is a record of it
+	foreign bool        // observed by a Protocol that is not one of ours
 }
 
 // maxDepth bounds how many CONNECTs and opened TLS connections inside one
@@ -113,12 +116,12 @@ func targetOf(network, host, dialled string) bypass.Target {
 }
 
 // Record returns a record with all that is known of the flow, Time being start,
-// to be completed and given to Emit. Its Proto is for the protocol to set, but
-// inside TLS. Its Labels and TLS are shared with other records: to add a label,
-// put a copy of the map in its place.
+// to be completed and given to Emit. Its TLS section is shared with other
+// records and not to be changed; its Labels are its own.
 func (f *Flow) Record(start time.Time) *record.Record {
 	r := f.base
 	r.Time = start
+	r.Labels = maps.Clone(r.Labels)
 	return &r
 }
 
@@ -126,6 +129,7 @@ func (f *Flow) Record(start time.Time) *record.Record {
 // changed any more.
 func (f *Flow) Emit(r *record.Record) {
 	r.Seq = f.session.seq.Add(1)
+	f.emitted.Store(true)
 	if q := f.pipeline.queue; q != nil {
 		q.Record(context.Background(), r)
 	}
@@ -228,14 +232,23 @@ func (f *Flow) finish(t sniff.Traffic) {
 		f.recordWhole(t, "")
 		return
 	}
-	if f.observer.Done != nil {
-		defer func() {
-			if v := recover(); v != nil {
-				f.panicked(v, debug.Stack())
-			}
-		}()
-		f.observer.Done(t)
+	f.observerDone(t)
+	if f.foreign && !f.emitted.Load() {
+		f.recordWhole(t, "")
 	}
+}
+
+// observerDone calls the observer's Done and contains its panic.
+func (f *Flow) observerDone(t sniff.Traffic) {
+	if f.observer.Done == nil {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			f.panicked(v, debug.Stack())
+		}
+	}()
+	f.observer.Done(t)
 }
 
 // recordWhole makes the one record of a flow in which nothing finer was seen.
@@ -244,8 +257,9 @@ func (f *Flow) recordWhole(t sniff.Traffic, why string) {
 	r.HTTP = f.connect
 	r.InputBytes, r.OutputBytes = t.Up.Bytes, t.Down.Bytes
 	r.Duration = time.Since(r.Time)
-	timings := f.session.timings(r.Time)
-	r.Timings = &timings
+	if timings := f.session.timings(r.Time); timings != (record.Timings{}) {
+		r.Timings = &timings
+	}
 	r.Err = or(r.Err, or(why, endError(t)))
 	f.Emit(r)
 }

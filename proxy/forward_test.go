@@ -303,6 +303,9 @@ func TestForwardDialFails(t *testing.T) {
 	assert.Equal(t, gone.addr(), rec.Host)
 	assert.Equal(t, "http", rec.Proto)
 	assert.Contains(t, string(rec.HTTP.Response.Body), "refused")
+	assert.EqualValues(t, len(forwarded(gone.addr(), "/")), rec.InputBytes)
+	assert.EqualValues(t, strings.Index(text, hello), rec.OutputBytes)
+	assert.Nil(t, rec.Timings)
 	assert.NotContains(t, string(rec.AppendJSON(nil)), "YW5u")
 	assert.Equal(t, "GET http://"+o.addr()+"/ 200 >hello", brief(records[1]))
 }

@@ -41,6 +41,7 @@ type Request struct {
 	Refused func(err error) bool
 
 	forward *forward     // how requests are to be rewritten on their way
+	in, out int64        // bytes that were said and answered, where the target is refused
 	request *record.HTTP // of a forwarded request that is not yet one of the flow's
 }
 

@@ -94,21 +94,20 @@ func (h *HTTP) connect(c *sniff.Conn, head *sniff.HTTP1Head, n int, id string) (
 		return nil, err
 	}
 	section := requestSection(head)
-	return &Request{
-		Host: host, ClientID: id, Connect: section,
-		Granted: func() error {
-			section.StatusCode = http.StatusOK
-			section.Response = &record.Message{Header: record.Header{{Name: "Proxy-Agent", Value: agent}}}
-			_, err := io.WriteString(c, "HTTP/1.1 200 Connection established\r\nProxy-Agent: "+agent+"\r\n\r\n")
-			return err
-		},
-		Refused: func(why error) bool {
-			a := refusal(why)
-			a.describe(section)
-			a.last(c)
-			return false
-		},
-	}, nil
+	req := &Request{Host: host, ClientID: id, Connect: section, in: int64(n)}
+	req.Granted = func() error {
+		section.StatusCode = http.StatusOK
+		section.Response = &record.Message{Header: record.Header{{Name: "Proxy-Agent", Value: agent}}}
+		_, err := io.WriteString(c, "HTTP/1.1 200 Connection established\r\nProxy-Agent: "+agent+"\r\n\r\n")
+		return err
+	}
+	req.Refused = func(why error) bool {
+		a := refusal(why)
+		req.out = a.describe(section, true)
+		a.last(c)
+		return false
+	}
+	return req, nil
 }
 
 // absolute takes a request in absolute-form. It stays in c, for the pipeline to
@@ -125,19 +124,21 @@ func (h *HTTP) absolute(c *sniff.Conn, head *sniff.HTTP1Head, framing sniff.HTTP
 	}
 	section := requestSection(head)
 	section.Scheme = "http"
-	return &Request{
-		Host: host, ClientID: id, request: section,
+	last := framing != sniff.NoBody || head.Proto == "HTTP/1.0"
+	req := &Request{
+		Host: host, ClientID: id, request: section, in: int64(n),
 		forward: &forward{front: h, client: id, host: host, patience: h.headerTimeout()},
-		Refused: func(why error) bool {
-			a := refusal(why)
-			a.describe(section)
-			if framing != sniff.NoBody || head.Proto == "HTTP/1.0" {
-				a.last(c)
-				return false
-			}
-			return a.write(c) == nil && discard(c, n) == nil
-		},
-	}, nil
+	}
+	req.Refused = func(why error) bool {
+		a := refusal(why)
+		req.out = a.describe(section, last)
+		if last {
+			a.last(c)
+			return false
+		}
+		return a.write(c) == nil && discard(c, n) == nil
+	}
+	return req, nil
 }
 
 // requestSection is the request's part of a record.

@@ -14,8 +14,9 @@ type Protocol interface {
 	// Observe is called once for a connection whose client speaks it. The
 	// client's first bytes wait, unconsumed, in the Reader that Up is given;
 	// nothing that the server says in answer to them has been seen. ctx ends
-	// with the connection. What is not given to Flow.Emit is not recorded: of a
-	// connection that is observed no other record is made, nor of its CONNECT.
+	// with the connection. What is given to Flow.Emit is what is recorded; of a
+	// connection that came to its end without any, one record is made, with its
+	// CONNECT and its byte counts.
 	Observe(ctx context.Context, f *Flow) Observer
 }
 
@@ -23,8 +24,7 @@ type Protocol interface {
 // nil.
 type Observer struct {
 	// Up and Down look on in the two directions, under the rules of
-	// sniff.Parser. They may not return sniff.Stop, which would cut the
-	// connection off.
+	// sniff.Parser; but a sniff.Stop only ends the looking, as any error does.
 	Up, Down func(*sniff.Reader) error
 	// Done is called once, when both directions have ended, with what passed
 	// in all: the time to record what was left unfinished.

@@ -298,7 +298,9 @@ func (s *Server) refuse(c *client, req *Request, ses *session, why error) bool {
 	if section := req.request; section != nil {
 		f.connect, f.base.Proto = section, "http"
 	}
-	f.recordWhole(sniff.Traffic{}, why.Error())
+	f.recordWhole(sniff.Traffic{
+		Up: sniff.Direction{Bytes: req.in}, Down: sniff.Direction{Bytes: req.out},
+	}, why.Error())
 	return again
 }
 

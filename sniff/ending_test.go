@@ -150,7 +150,7 @@ func TestEarlyAnswerThenReset(t *testing.T) {
 				require.NoError(t, err)
 				_, err = server.peer.Write(answer)
 				require.NoError(t, err)
-				time.Sleep(20 * time.Millisecond) // let the answer leave the server's kernel
+				time.Sleep(300 * time.Millisecond) // let the answer leave the server's kernel
 				require.NoError(t, NewConn(server.peer).transport().Close())
 
 				got, err := io.ReadAll(client.peer)
