@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"strings"
 
 	"github.com/proxyglass/proxyglass/record"
 )
@@ -21,6 +22,9 @@ func openSink(where string) (record.Recorder, error) {
 			return nil, usageError{fmt.Errorf("-records: no host in %q", where)}
 		}
 		return &record.Post{URL: where}, nil
+	}
+	if scheme, _, ok := strings.Cut(where, "://"); ok {
+		return nil, usageError{fmt.Errorf("-records: http and https are known, not %s", scheme)}
 	}
 	f, err := record.OpenFile(where)
 	if err != nil {

@@ -52,6 +52,7 @@ func TestMistakes(t *testing.T) {
 			`-bypass: bypass: rule 1 "a.test:0": a port is a number from 1 to 65535, or two of them with a hyphen` + more},
 		{"no records", []string{"-records", ""}, 2, "-records: empty; say none to record nothing" + more},
 		{"URL without a host", []string{"-records", "http:///x"}, 2, `-records: no host in "http:///x"` + more},
+		{"URL of another kind", []string{"-records", "ftp://x/"}, 2, "-records: http and https are known, not ftp" + more},
 		{"certificate without key", []string{"-ca-cert", cert}, 2, "-ca-cert and -ca-key go together" + more},
 
 		{"no such file", []string{"-records", filepath.Join(dir, "no", "file")}, 1, "-records: record: open " + filepath.Join(dir, "no", "file") + ": no such file or directory"},
