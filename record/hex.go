@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/hex"
 	"fmt"
+	"strings"
 )
 
 // Hex is a string of bytes that is kept as the hexadecimal digits (RFC 4648
@@ -12,7 +13,12 @@ import (
 type Hex struct{ digits string }
 
 // HexOf returns b as Hex; it keeps nothing of b.
-func HexOf(b []byte) Hex { return Hex{hex.EncodeToString(b)} }
+func HexOf(b []byte) Hex {
+	var digits strings.Builder // hex.EncodeToString makes a copy more
+	digits.Grow(hex.EncodedLen(len(b)))
+	hex.NewEncoder(&digits).Write(b)
+	return Hex{digits.String()}
+}
 
 // ParseHex returns the Hex with these digits, in either case. The error says
 // what is wrong with them.

@@ -170,7 +170,9 @@ func (r *Reader) releaseTo(end int) error {
 	}
 	if len(r.out) > 0 {
 		b = append(r.out, b...)
-		r.out = nil
+		if r.out = b[:0]; cap(b) > bulkChunk {
+			r.out = nil // not to be kept through an idle time
+		}
 	}
 	if len(b) == 0 {
 		return nil

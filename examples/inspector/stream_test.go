@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"context"
 	"bufio"
 	"crypto/tls"
 	"fmt"
@@ -39,7 +40,7 @@ func (p *inspector) client(t *testing.T, w way) *http.Client {
 	t.Helper()
 	tr := &http.Transport{TLSClientConfig: trust(t, caFile(), "")}
 	if w.name == tunnel.name {
-		tr.Dial = func(_, addr string) (net.Conn, error) { return p.tunnel(addr) }
+		tr.DialContext = func(_ context.Context, _, addr string) (net.Conn, error) { return p.tunnel(addr) }
 	} else {
 		tr.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse("http://" + p.addr) }
 	}

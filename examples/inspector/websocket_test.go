@@ -141,7 +141,7 @@ func gobwasServer(t *testing.T, cert *tls.Certificate) string {
 		}
 		_, compress := deflate.Accepted()
 		for {
-			f, err := ws.ReadFrame(c)
+			f, err := readFrame(c)
 			if err != nil {
 				return
 			}
@@ -182,7 +182,7 @@ func gobwasClient(t *testing.T, p *inspector, w way, addr string) string {
 		f, err := wsflate.CompressFrame(ws.NewFrame(m.op, true, m.data))
 		require.NoError(t, err)
 		require.NoError(t, ws.WriteFrame(c, ws.MaskFrame(f)))
-		f, err = ws.ReadFrame(c)
+		f, err = readFrame(c)
 		require.NoError(t, err)
 		f, err = wsflate.DecompressFrame(f)
 		require.NoError(t, err)
@@ -190,10 +190,19 @@ func gobwasClient(t *testing.T, p *inspector, w way, addr string) string {
 	}
 	end := ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, "bye"))
 	require.NoError(t, ws.WriteFrame(c, ws.MaskFrame(end)))
-	f, err := ws.ReadFrame(c)
+	f, err := readFrame(c)
 	require.NoError(t, err)
 	assert.Equal(t, ws.OpClose, f.Header.OpCode)
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// readFrame reads a frame that one of ours has sent.
+func readFrame(r io.Reader) (f ws.Frame, err error) {
+	if f.Header, err = ws.ReadHeader(r); err == nil {
+		f.Payload = make([]byte, f.Header.Length)
+		_, err = io.ReadFull(r, f.Payload)
+	}
+	return f, err
 }
 
 // script writes a program for Node with its data beside it.
