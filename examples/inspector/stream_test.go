@@ -1,8 +1,8 @@
 package main_test
 
 import (
-	"context"
 	"bufio"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
