@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"sync"
 )
 
 // A ServerHello is what a TLS server says first (RFC 8446 section 4.1.3, RFC 5246 section
@@ -213,4 +214,20 @@ func VersionName(version uint16) string {
 
 // CipherSuiteName returns a suite's name in the registry "TLS Cipher Suites" where crypto/tls knows it,
 // such as "TLS_AES_128_GCM_SHA256", else four digits such as "0x00FF".
-func CipherSuiteName(suite uint16) string { return tls.CipherSuiteName(suite) }
+func CipherSuiteName(suite uint16) string {
+	if name, ok := suiteNames()[suite]; ok {
+		return name
+	}
+	return tls.CipherSuiteName(suite)
+}
+
+// suiteNames are crypto/tls's names, which it would gather anew for each asking.
+var suiteNames = sync.OnceValue(func() map[uint16]string {
+	names := map[uint16]string{}
+	for _, suites := range [][]*tls.CipherSuite{tls.CipherSuites(), tls.InsecureCipherSuites()} {
+		for _, s := range suites {
+			names[s.ID] = s.Name
+		}
+	}
+	return names
+})
