@@ -66,6 +66,7 @@ var layers = map[string]layer{
 	"examples/hello":     {code: everything},
 	"examples/inspector": {code: everything, tests: []string{"record/recordtest", "github.com/gobwas/ws", "golang.org/x"}},
 	"internal/leaktest":  {},
+	"internal/tcptest":   {code: []string{"github.com/stretchr/testify"}},
 	"internal/bench":     {tests: append([]string{"golang.org/x/sys"}, everything...)},
 }
 
@@ -73,7 +74,7 @@ var layers = map[string]layer{
 var everything = []string{"proxy", "sniff", "mitm", "record", "bypass"}
 
 // always is what any test may import.
-var always = []string{"internal/leaktest", "github.com/stretchr/testify"}
+var always = []string{"internal/leaktest", "internal/tcptest", "github.com/stretchr/testify"}
 
 // TestImports holds every import, under any build tag and in tests too, against
 // the layers.
@@ -131,7 +132,7 @@ func TestLayers(t *testing.T) {
 	for name, l := range layers {
 		for _, other := range slices.Concat(l.code, l.tests) {
 			assert.False(t, strings.HasPrefix(other, "examples") || other == "internal/bench", "%s may import %s", name, other)
-			assert.False(t, name == "internal/leaktest" && slices.Contains(everything, other),
+			assert.False(t, (name == "internal/leaktest" || name == "internal/tcptest") && slices.Contains(everything, other),
 				"%s may import %s", name, other)
 		}
 		top, _, _ := strings.Cut(name, "/")

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/proxyglass/proxyglass/internal/tcptest"
 	"github.com/proxyglass/proxyglass/mitm"
 	"github.com/stretchr/testify/require"
 )
@@ -119,8 +120,8 @@ func BenchmarkHandshakes(b *testing.B) {
 
 // openOne opens a connection, sends a byte over each hop and closes all.
 func openOne(b testing.TB, clientCfg, originCfg *tls.Config, open opener) {
-	c, clientSide := tcpPair(nopCleanup{b})
-	serverSide, s := tcpPair(nopCleanup{b})
+	c, clientSide := tcptest.Pair(nopCleanup{b})
+	serverSide, s := tcptest.Pair(nopCleanup{b})
 	go func() {
 		origin := tls.Server(s, originCfg)
 		io.Copy(origin, origin)
@@ -173,7 +174,7 @@ func holding(b *testing.B, n int, clientCfg, originCfg *tls.Config, open opener)
 	before := inUse()
 	var closers []io.Closer
 	pair := func() (net.Conn, net.Conn) {
-		x, y := tcpPair(nopCleanup{b})
+		x, y := tcptest.Pair(nopCleanup{b})
 		closers = append(closers, x, y)
 		return x, y
 	}

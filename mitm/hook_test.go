@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/proxyglass/proxyglass/internal/tcptest"
 )
 
 // buffered is a connection whose first bytes were peeked at.
@@ -39,8 +41,8 @@ func TestTerminateHandshakeHook(t *testing.T) {
 			err := c.HandshakeContext(ctx)
 			return c, c.ConnectionState(), err
 		}
-		c, clientSide := tcpPair(t)
-		serverSide, s := tcpPair(t)
+		c, clientSide := tcptest.Pair(t)
+		serverSide, s := tcptest.Pair(t)
 		tap := &writeTap{Conn: c}
 		client := tls.Client(tap, r.clientTo(host, "http/1.1"))
 		go client.Handshake()

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/proxyglass/proxyglass/internal/tcptest"
 	"github.com/proxyglass/proxyglass/mitm"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -276,7 +277,7 @@ func TestGetCertificate(t *testing.T) {
 	r := newRig(t)
 	issuer := &mitm.CertIssuer{CA: r.ca}
 	for sni, want := range map[string]string{host: host, "": "127.0.0.1"} {
-		c, s := tcpPair(t)
+		c, s := tcptest.Pair(t)
 		go tls.Server(s, &tls.Config{GetCertificate: issuer.GetCertificate}).Handshake()
 		cfg := r.clientTo(sni)
 		if sni == "" {

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/proxyglass/proxyglass/internal/tcptest"
 	"github.com/proxyglass/proxyglass/mitm"
 	"github.com/stretchr/testify/require"
 )
@@ -126,7 +127,7 @@ func (r *rig) run(t testing.TB, ctx context.Context, host string, client, origin
 func (r *rig) runWith(t testing.TB, ctx context.Context, host string, client *tls.Config, origin func(net.Conn) (*tls.Conn, error)) *outcome {
 	t.Helper()
 	o := &outcome{}
-	pair := tcpPair
+	pair := tcptest.Pair
 	if r.pipe {
 		pair = pipePair
 	}
@@ -152,20 +153,6 @@ func (r *rig) runWith(t testing.TB, ctx context.Context, host string, client *tl
 	}
 	wg.Wait()
 	return o
-}
-
-// tcpPair returns the two ends of a connection on loopback.
-func tcpPair(t testing.TB) (dialled, accepted net.Conn) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	dialled, err = net.Dial("tcp", l.Addr().String())
-	require.NoError(t, err)
-	accepted, err = l.Accept()
-	require.NoError(t, err)
-	t.Cleanup(func() { dialled.Close(); accepted.Close() })
-	return dialled, accepted
 }
 
 // requireThrough checks that bytes pass both ways, end to end.

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/proxyglass/proxyglass/internal/tcptest"
 	"github.com/proxyglass/proxyglass/mitm"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -177,8 +178,8 @@ func TestTerminateClientFails(t *testing.T) {
 	})
 	t.Run("goes away", func(t *testing.T) {
 		r := newRig(t)
-		c, clientSide := tcpPair(t)
-		serverSide, _ := tcpPair(t)
+		c, clientSide := tcptest.Pair(t)
+		serverSide, _ := tcptest.Pair(t)
 		c.Close()
 		_, err := r.term.Terminate(t.Context(), clientSide, serverSide, host)
 		requireClientFailed(t, &outcome{err: err}, "closed before the handshake was complete")

@@ -165,7 +165,7 @@ func (h *HTTP) peekHead(ctx context.Context, c *sniff.Conn) ([]byte, error) {
 		if len(b) >= maxHTTP1Head {
 			return nil, &badRequest{http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("request head over %d bytes", maxHTTP1Head)}
 		}
-		if !mayBeRequest(b) {
+		if detectRequest(b) == sniff.No { // not worth waiting for the rest
 			return nil, &badRequest{http.StatusBadRequest, "not an HTTP/1 request"}
 		}
 		searched = len(b)
@@ -208,12 +208,6 @@ func (h *HTTP) headerTimeout() time.Duration {
 		return h.HeaderTimeout
 	}
 	return 10 * time.Second
-}
-
-// mayBeRequest reports whether a head that is not whole is worth waiting for.
-func mayBeRequest(b []byte) bool {
-	_, v := sniff.Detect([]sniff.Detector{detectorFor(sniff.HTTP1)}, b)
-	return v != sniff.No
 }
 
 func deadline(ctx context.Context, c *sniff.Conn, d time.Duration) error {

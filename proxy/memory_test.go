@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/proxyglass/proxyglass/internal/tcptest"
 	"github.com/proxyglass/proxyglass/proxy"
 	"github.com/proxyglass/proxyglass/record"
 )
@@ -98,8 +99,8 @@ func BenchmarkIdleOpened(b *testing.B) {
 				before := memory()
 				var lines [n]*line
 				for i := range lines {
-					c, ours := tcpPair(b)
-					theirs, s := tcpPair(b)
+					c, ours := tcptest.Pair(b)
+					theirs, s := tcptest.Pair(b)
 					go serve(ours, theirs)
 					lines[i] = &line{t: b, client: newPeer(b, c), server: newPeer(b, s)}
 					lines[i].handshake(client, server)

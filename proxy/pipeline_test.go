@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/proxyglass/proxyglass/internal/leaktest"
+	"github.com/proxyglass/proxyglass/internal/tcptest"
 	"github.com/proxyglass/proxyglass/proxy"
 	"github.com/proxyglass/proxyglass/record"
 	"github.com/proxyglass/proxyglass/record/recordtest"
@@ -136,7 +137,7 @@ func observerPanics(*recordtest.Stuck) *proxy.Pipeline {
 
 func TestVerbatim(t *testing.T) {
 	for what, make := range pipelines() {
-		for kind, pair := range map[string]func(testing.TB) (net.Conn, net.Conn){"tcp": tcpPair, "pipe": pipePair} {
+		for kind, pair := range map[string]func(testing.TB) (net.Conn, net.Conn){"tcp": tcptest.Pair, "pipe": pipePair} {
 			t.Run(what+"/"+kind, func(t *testing.T) {
 				leaktest.Check(t)
 				for seed := range uint64(12) {
@@ -218,8 +219,8 @@ func TestPipelineClose(t *testing.T) {
 
 func TestServeEndsWithItsContext(t *testing.T) {
 	leaktest.Check(t)
-	client, ours := tcpPair(t)
-	theirs, server := tcpPair(t)
+	client, ours := tcptest.Pair(t)
+	theirs, server := tcptest.Pair(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	p := &proxy.Pipeline{}
 	done := make(chan error, 1)

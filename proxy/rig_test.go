@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/proxyglass/proxyglass/internal/leaktest"
+	"github.com/proxyglass/proxyglass/internal/tcptest"
 	"github.com/proxyglass/proxyglass/mitm"
 	"github.com/proxyglass/proxyglass/proxy"
 	"github.com/proxyglass/proxyglass/record"
@@ -30,20 +31,6 @@ import (
 
 // patience is how long a test waits for what should come at once.
 const patience = 10 * time.Second
-
-// tcpPair returns the two ends of a connection over loopback.
-func tcpPair(t testing.TB) (dialled, accepted net.Conn) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	dialled, err = net.Dial("tcp", l.Addr().String())
-	require.NoError(t, err)
-	accepted, err = l.Accept()
-	require.NoError(t, err)
-	t.Cleanup(func() { dialled.Close(); accepted.Close() })
-	return dialled, accepted
-}
 
 // A peer is one end of a connection, played by the test.
 type peer struct {
@@ -106,7 +93,7 @@ type line struct {
 func newLine(t testing.TB, p *proxy.Pipeline, s proxy.Session) *line {
 	t.Helper()
 	leaktest.Check(t)
-	return newLineOver(t, p, s, tcpPair)
+	return newLineOver(t, p, s, tcptest.Pair)
 }
 
 func newLineOver(t testing.TB, p *proxy.Pipeline, s proxy.Session, pair func(testing.TB) (net.Conn, net.Conn)) *line {
